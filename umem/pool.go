@@ -1,0 +1,170 @@
+package umem
+
+import "sync/atomic"
+
+// Pool is the home of a queue's frames: a free list threaded through the hidden headers, newest first (a frame just
+// released is the one still in cache), and a return queue for releases from other goroutines.
+//
+// One goroutine, the queue's, calls everything here but Release, Retain and Returned.
+type Pool struct {
+	u      *Umem
+	id     uint16
+	lo, hi uint32 // frames of this pool, by index
+	tagOff uintptr
+
+	free   Ref               // head of the free list
+	counts [numStates]int    // frames by state; the ledger
+	Faults [NumFaults]uint64 // descriptors refused, by Fault
+
+	_        [64]byte      // keeps the remote side's cache line off the queue's
+	returned atomic.Uint32 // head Ref of the return queue; pushed by any goroutine, emptied by the queue's
+}
+
+func newPool(u *Umem, id uint16, lo, hi int) *Pool {
+	p := &Pool{u: u, id: id, lo: uint32(lo), hi: uint32(hi), tagOff: uintptr(u.PacketOffset())}
+	for i := hi - 1; i >= lo; i-- { // so that frame lo is on top
+		h := u.Frame(i)
+		h.home, h.state = id, Free
+		h.link, p.free = p.free, u.RefOf(h)
+	}
+	p.counts[Free] = hi - lo
+	return p
+}
+
+// Umem returns the region that the pool's frames lie in.
+func (p *Pool) Umem() *Umem { return p.u }
+
+// Len returns the number of free frames.
+func (p *Pool) Len() int { return p.counts[Free] }
+
+// Total returns the number of frames that call this pool home.
+func (p *Pool) Total() int { return int(p.hi - p.lo) }
+
+// Fill takes len(slots) frames off the free list, or as many as there are, writes their addresses for the fill ring,
+// and makes them Filling. It clears each frame's metadata tag: if the driver refuses metadata for the next packet,
+// that of the previous one must not be taken for it. Returns how many slots it wrote.
+func (p *Pool) Fill(slots []uint64) int {
+	n := min(len(slots), p.counts[Free])
+	ref := p.free
+	for i := range slots[:n] {
+		h := p.u.Deref(ref)
+		ref = h.link
+		h.state = Filling
+		*h.tag(p.tagOff) = 0
+		slots[i] = p.u.chunkOf(h)
+	}
+	p.free = ref
+	p.counts[Free] -= n
+	p.counts[Filling] += n
+	return n
+}
+
+// Unfill takes back frames that were posted but that the kernel has not consumed: a closed socket's fill ring.
+func (p *Pool) Unfill(addr uint64) {
+	if h, err := p.u.Chunk(addr); err == nil && h.state == Filling && h.home == p.id {
+		p.move(h, Filling, Free)
+		p.push(h)
+	}
+}
+
+// Receive turns an rx descriptor into its frame: Filling becomes Received. addr is as the kernel wrote it: chunk base
+// plus offset, or base | offset<<48 for unaligned chunks (include/uapi/linux/if_xdp.h, XSK_UNALIGNED_BUF_OFFSET_SHIFT).
+// A descriptor that can't be right is counted in Faults and yields nil: it never reaches a consumer, and its frame,
+// if it has one, stays what it was.
+func (p *Pool) Receive(addr uint64, length uint32) (*Header, Fault) {
+	u := p.u
+	var base, off uint64
+	if u.cfg.Unaligned {
+		base, off = addr&(1<<48-1), addr>>48
+		if base%u.stride != 0 { // some drivers add the offset to the base instead
+			base, off = base-base%u.stride, off+base%u.stride
+		}
+	} else {
+		off = addr & u.mask
+		base = addr &^ u.mask
+	}
+	if base > uint64(len(u.mem))-uint64(u.cfg.ChunkSize) {
+		return nil, p.fault(BadAddress)
+	}
+	h := u.at(base)
+	switch {
+	case h.magic != u.magicAt(base):
+		return nil, p.fault(BadMagic)
+	case h.state != Filling:
+		return nil, p.fault(NotFilling)
+	case h.home != p.id:
+		return nil, p.fault(NotHome)
+	case off < uint64(u.cfg.Headroom) || off+uint64(length) > uint64(u.cfg.ChunkSize):
+		return nil, p.fault(BadLength)
+	}
+	h.state = Received
+	h.Off, h.Len, h.Total = uint16(off), length, length
+	h.Seg, h.Tail = 0, 0
+	h.Skip, h.Segs, h.GSOSize = 0, 1, 0
+	h.Kind, h.Csum = Plain, CsumUnknown
+	p.counts[Filling]--
+	p.counts[Received]++
+	return h, NoFault
+}
+
+func (p *Pool) fault(f Fault) Fault {
+	p.Faults[f]++
+	return f
+}
+
+func (p *Pool) move(h *Header, from, to State) {
+	h.state = to
+	p.counts[from]--
+	p.counts[to]++
+}
+
+// Hold makes a Received frame Held: GRO keeps it while segments may follow.
+func (p *Pool) Hold(h *Header) { p.move(h, h.state, Held) }
+
+// Append links s (Received or Held, with its own chain if it has one) to the end of head's chain.
+// The caller sets s.Kind, s.Skip and head.Total.
+func (p *Pool) Append(head, s *Header) {
+	r := p.u.RefOf(s)
+	if head.Tail == 0 {
+		head.Seg = r
+	} else {
+		p.u.Deref(head.Tail).Seg = r
+	}
+	head.Tail = r
+	if s.Tail != 0 {
+		head.Tail = s.Tail
+	}
+}
+
+// Deliver makes a packet, all buffers of its chain, Delivered with one reference, which sits in its first buffer.
+func (p *Pool) Deliver(h *Header) {
+	h.refs = 1 // plain: nobody else has the frame yet, and handing it over is what publishes it
+	p.move(h, h.state, Delivered)
+	for r := h.Seg; r != 0; {
+		s := p.u.Deref(r)
+		p.move(s, s.state, Delivered)
+		r = s.Seg
+	}
+}
+
+// Drop frees a packet that was never delivered, with its chain. Received or Held frames only.
+func (p *Pool) Drop(h *Header) {
+	if h.state != Received && h.state != Held {
+		panic(&MisuseError{Kind: NotDelivered, Frame: h.Index(), State: h.state})
+	}
+	p.freeChain(h)
+}
+
+// freeChain ends the life of h and of every buffer of its chain and puts them on the free list.
+func (p *Pool) freeChain(h *Header) {
+	for h != nil {
+		next := p.u.Deref(h.Seg)
+		p.move(h, h.state, Free)
+		p.push(h)
+		h = next
+	}
+}
+
+func (p *Pool) push(h *Header) {
+	h.link, p.free = p.free, p.u.RefOf(h)
+}

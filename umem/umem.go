@@ -1,0 +1,189 @@
+package umem
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"unsafe"
+
+	"xrx/internal/sys"
+)
+
+// PacketHeadroom is XDP_PACKET_HEADROOM (include/uapi/linux/bpf.h): the bytes between H and the packet.
+const PacketHeadroom = 256
+
+// Config describes a region. The zero value of a field means its default.
+type Config struct {
+	Frames    int  // number of chunks; default 4096
+	ChunkSize int  // bytes per chunk: 2048 or 4096; with Unaligned anything from 2048 to 65472; default 2048
+	Headroom  int  // H, bytes for the hidden header: a multiple of 64, at least HeaderSize; default HeaderSize
+	Unaligned bool // XDP_UMEM_UNALIGNED_CHUNK_FLAG: chunk sizes that are no power of two
+	HugePages bool // back the region with 2 MiB pages; falls back to normal pages, and HugeErr says why
+}
+
+// Umem is a region of frames. Its geometry is fixed by New; its frames belong to the pools made by Split.
+type Umem struct {
+	cfg     Config
+	mem     []byte
+	mapped  bool // mem is ours to unmap
+	base    unsafe.Pointer
+	stride  uint64 // bytes from one chunk to the next: ChunkSize rounded up to 64
+	mask    uint64 // aligned: ChunkSize-1
+	magic   uint64
+	pools   []*Pool
+	HugeErr error // why huge pages were asked for and not given; nil otherwise
+}
+
+func (c *Config) validate() error {
+	if c.Frames == 0 {
+		c.Frames = 4096
+	}
+	if c.ChunkSize == 0 {
+		c.ChunkSize = 2048
+	}
+	if c.Headroom == 0 {
+		c.Headroom = HeaderSize
+	}
+	switch {
+	case c.Frames < 1 || c.Frames > 1<<24:
+		return fmt.Errorf("umem: %d frames: want 1 to %d", c.Frames, 1<<24)
+	case !c.Unaligned && c.ChunkSize != 2048 && c.ChunkSize != 4096:
+		return fmt.Errorf("umem: chunk size %d: aligned chunks are 2048 or 4096 bytes (a power of two, at most a page); other sizes need Unaligned", c.ChunkSize)
+	case c.Unaligned && (c.ChunkSize < 2048 || c.ChunkSize > 65472):
+		return fmt.Errorf("umem: chunk size %d: unaligned chunks are 2048 to 65472 bytes (and at most a page, unless in huge pages)", c.ChunkSize)
+	case c.Headroom < HeaderSize || c.Headroom%64 != 0:
+		return fmt.Errorf("umem: headroom %d: want a multiple of 64, at least %d for the hidden header", c.Headroom, HeaderSize)
+	case c.Headroom > c.ChunkSize-PacketHeadroom-64:
+		return fmt.Errorf("umem: headroom %d leaves no room for packets in chunks of %d bytes (%d go to XDP)", c.Headroom, c.ChunkSize, PacketHeadroom)
+	}
+	return nil
+}
+
+// New maps a region and writes a header into every chunk. All frames start without a home: call Split.
+func New(cfg Config) (*Umem, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	mem, hugeErr, err := sys.MapRegion(regionSize(cfg), cfg.HugePages)
+	if err != nil {
+		return nil, fmt.Errorf("umem: map %d MiB: %w", regionSize(cfg)>>20, err)
+	}
+	u, err := build(mem, cfg)
+	if err != nil {
+		return nil, errors.Join(err, sys.Unmap(mem))
+	}
+	u.mapped, u.HugeErr = true, hugeErr
+	return u, nil
+}
+
+// NewOn builds a Umem in memory that the caller provides and keeps: for tests without root and under the race
+// detector, which only watches Go's own memory. mem must be 64-byte aligned and large enough.
+func NewOn(mem []byte, cfg Config) (*Umem, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if need := regionSize(cfg); len(mem) < need {
+		return nil, fmt.Errorf("umem: %d bytes of memory, %d needed", len(mem), need)
+	}
+	return build(mem, cfg)
+}
+
+func strideOf(c Config) int     { return (c.ChunkSize + refUnit - 1) &^ (refUnit - 1) }
+func regionSize(cfg Config) int { return (cfg.Frames*strideOf(cfg) + 4095) &^ 4095 }
+
+func build(mem []byte, cfg Config) (*Umem, error) {
+	u := &Umem{cfg: cfg, mem: mem, base: unsafe.Pointer(unsafe.SliceData(mem)), stride: uint64(strideOf(cfg)), mask: uint64(cfg.ChunkSize - 1)}
+	if uintptr(u.base)%refUnit != 0 {
+		return nil, fmt.Errorf("umem: memory at %p is not aligned to %d bytes", u.base, refUnit)
+	}
+	var seed [8]byte
+	rand.Read(seed[:]) // never fails since Go 1.24
+	u.magic = binary.LittleEndian.Uint64(seed[:])
+	for i := range cfg.Frames {
+		off := uint64(i) * u.stride
+		h := u.at(off)
+		*h = Header{magic: u.magicAt(off), index: uint32(i), gen: 1}
+	}
+	return u, nil
+}
+
+// magicAt mixes the offset into the magic, so that a header copied to another chunk is as wrong as a smashed one.
+func (u *Umem) magicAt(off uint64) uint64 { return u.magic ^ bits.RotateLeft64(off, 32) }
+
+// Split cuts the frames into n pools of (almost) equal size, one per queue, all frames free. It is called once.
+func (u *Umem) Split(n int) ([]*Pool, error) {
+	switch {
+	case u.pools != nil:
+		return nil, errors.New("umem: already split into pools")
+	case n < 1 || n > u.cfg.Frames || n > 1<<16-1:
+		return nil, fmt.Errorf("umem: can't split %d frames into %d pools", u.cfg.Frames, n)
+	}
+	u.pools = make([]*Pool, n)
+	for i := range u.pools {
+		lo, hi := i*u.cfg.Frames/n, (i+1)*u.cfg.Frames/n
+		u.pools[i] = newPool(u, uint16(i), lo, hi)
+	}
+	return u.pools, nil
+}
+
+// Chunk returns the frame whose chunk contains the byte at the given offset of the region, in either chunk mode. It
+// reads the header's magic: an offset outside the region is ForeignAddress, a smashed header Corrupt.
+func (u *Umem) Chunk(off uint64) (*Header, error) {
+	i := off / u.stride
+	if i >= uint64(u.cfg.Frames) {
+		return nil, &MisuseError{Kind: ForeignAddress, Frame: -1}
+	}
+	h := u.at(i * u.stride)
+	if h.magic != u.magicAt(i*u.stride) {
+		return nil, &MisuseError{Kind: Corrupt, Frame: int(i)}
+	}
+	return h, nil
+}
+
+// Pool returns the home of a frame.
+func (u *Umem) Pool(h *Header) *Pool { return u.pools[h.home] }
+
+// Frame returns frame i of the region.
+func (u *Umem) Frame(i int) *Header { return u.at(uint64(i) * u.stride) }
+
+// Config returns the geometry with defaults filled in.
+func (u *Umem) Config() Config { return u.cfg }
+
+// Memory returns the whole region: for XDP_UMEM_REG, and for nobody else.
+func (u *Umem) Memory() []byte { return u.mem }
+
+// Usable returns the most bytes a packet can have in one chunk: what is left after H and XDP's headroom.
+// Drivers may use less (a tailroom for skb_shared_info, a cut at a power of two): believe the descriptors.
+func (u *Umem) Usable() int { return u.cfg.ChunkSize - u.cfg.Headroom - PacketHeadroom }
+
+// PacketOffset returns where a packet starts in its chunk when no XDP program moved it.
+func (u *Umem) PacketOffset() int { return u.cfg.Headroom + PacketHeadroom }
+
+// Tailroom returns the bytes between the end of h's packet and the end of its chunk.
+func (u *Umem) Tailroom(h *Header) int { return u.cfg.ChunkSize - int(h.Off) - int(h.Len) }
+
+// Headroom returns the bytes a consumer may write in front of h's packet. The BPF metadata lies in its tail: read
+// Meta first.
+func (u *Umem) Headroom(h *Header) int { return int(h.Off) - u.cfg.Headroom }
+
+// Close unmaps the region. Frames that are not home (delivered, sending, still with the kernel) keep it mapped: the
+// memory under somebody's hands is never taken away; the error says how many there are, and Close can be called again.
+func (u *Umem) Close() error {
+	if u.mem == nil {
+		return nil
+	}
+	for _, p := range u.pools {
+		p.Reclaim()
+		if out := p.counts[Delivered] + p.counts[Sending]; out > 0 {
+			return fmt.Errorf("umem: %d frames of pool %d are still with consumers: memory stays mapped", out, p.id)
+		}
+	}
+	mem := u.mem
+	u.mem, u.base = nil, nil
+	if !u.mapped {
+		return nil
+	}
+	return sys.Unmap(mem)
+}
