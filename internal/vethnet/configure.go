@@ -1,0 +1,118 @@
+package vethnet
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// configure makes the interface silent, gives it its addresses, its peer as a
+// static neighbour, no transmit offloads, and sets it up.
+func (e *End) configure(peer *End) error {
+	l, err := e.nl.LinkByName(e.Iface)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", e.Iface, err)
+	}
+	if err := e.silence(l); err != nil {
+		return err
+	}
+	for _, a := range []struct {
+		addr netip.Addr
+		bits int
+	}{{e.IP4, 24}, {e.IP6, 64}} {
+		if !a.addr.IsValid() {
+			continue
+		}
+		mask := net.CIDRMask(a.bits, a.addr.BitLen())
+		addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.addr.AsSlice(), Mask: mask}}
+		if a.addr.Is6() {
+			addr.Flags = unix.IFA_F_NODAD
+		}
+		if err := e.nl.AddrAdd(l, addr); err != nil {
+			return fmt.Errorf("add address %s to %s: %w", a.addr, e.Iface, err)
+		}
+	}
+	for _, o := range []Offload{TxChecksum, TSO, GSO} {
+		if err := e.SetOffload(o, false); err != nil {
+			return err
+		}
+	}
+	if err := e.nl.LinkSetUp(l); err != nil {
+		return fmt.Errorf("set %s up: %w", e.Iface, err)
+	}
+	// The kernel drops neighbours of an interface that is down.
+	for _, ip := range []netip.Addr{peer.IP4, peer.IP6} {
+		if !ip.IsValid() {
+			continue
+		}
+		family := unix.AF_INET
+		if ip.Is6() {
+			family = unix.AF_INET6
+		}
+		neigh := &netlink.Neigh{
+			LinkIndex: e.Index, Family: family, State: netlink.NUD_PERMANENT,
+			IP: ip.AsSlice(), HardwareAddr: peer.MAC,
+		}
+		if err := e.nl.NeighSet(neigh); err != nil {
+			return fmt.Errorf("add neighbour %s on %s: %w", ip, e.Iface, err)
+		}
+	}
+	return nil
+}
+
+// silence keeps the kernel from sending frames of its own: IFF_NOARP stops
+// ARP, neighbour discovery and the solicited-node group with its listener
+// reports (net/ipv6/addrconf.c, addrconf_join_solict, v6.18); the rest are
+// router solicitations and the link-local address.
+func (e *End) silence(l netlink.Link) error {
+	if err := e.nl.LinkSetARPOff(l); err != nil {
+		return fmt.Errorf("switch ARP off on %s: %w", e.Iface, err)
+	}
+	dir := "ipv6/conf/" + e.Iface + "/"
+	for _, s := range []struct{ name, value string }{
+		{"addr_gen_mode", "1"}, // IN6_ADDR_GEN_MODE_NONE: no link-local address
+		{"accept_dad", "0"},
+		{"accept_ra", "0"},
+		{"router_solicitations", "0"},
+	} {
+		if !e.IP6.IsValid() {
+			break // below 1280 bytes the kernel keeps no IPv6 state here
+		}
+		if err := e.Sysctl(dir+s.name, s.value); err != nil {
+			return fmt.Errorf("sysctl %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// attachPass attaches a native XDP program that passes every frame on. It goes
+// with the process: it is held by a bpf_link.
+func (e *End) attachPass() (err error) {
+	const xdpPass = 2 // include/uapi/linux/bpf.h, enum xdp_action
+	e.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name:         "xrx_peer_pass",
+		Type:         ebpf.XDP,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
+		License:      "Dual BSD/GPL",
+		Flags:        unix.BPF_F_XDP_HAS_FRAGS, // any MTU
+	})
+	if err != nil {
+		return fmt.Errorf("load passing program: %w", explain(err))
+	}
+	err = e.Do(func() error {
+		e.xdp, err = link.AttachXDP(link.XDPOptions{
+			Program: e.prog, Interface: e.Index, Flags: link.XDPDriverMode,
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("attach passing program to %s: %w", e.Iface, explain(err))
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package vethnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// End is one end of the pair: a namespace and the interface in it.
+type End struct {
+	*Namespace
+	Iface string
+	Index int // interface index inside the namespace
+	MAC   net.HardwareAddr
+	IP4   netip.Addr
+	IP6   netip.Addr // invalid when the MTU is too small for IPv6
+
+	nl   *netlink.Handle // bound to the namespace, usable from any thread
+	xdp  link.Link       // the passing program of Options.PeerXDP, or nil
+	prog *ebpf.Program
+}
+
+// Down, Up and SetMTU change the interface; Delete removes the whole pair, both
+// ends of it at once.
+func (e *End) Down() error { return e.change("down", e.nl.LinkSetDown) }
+
+// Up sets the interface up. See Down.
+func (e *End) Up() error { return e.change("up", e.nl.LinkSetUp) }
+
+// Delete removes the interface, and with it its peer.
+func (e *End) Delete() error { return e.change("delete", e.nl.LinkDel) }
+
+// SetMTU changes the interface's MTU, bytes without the Ethernet header.
+func (e *End) SetMTU(mtu int) error {
+	return e.change("set mtu", func(l netlink.Link) error { return e.nl.LinkSetMTU(l, mtu) })
+}
+
+func (e *End) change(what string, f func(netlink.Link) error) error {
+	l, err := e.nl.LinkByName(e.Iface)
+	if err == nil {
+		err = f(l)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", what, e.Iface, explain(err))
+	}
+	return nil
+}
+
+// Stats returns the interface's counters: frames and bytes.
+func (e *End) Stats() (netlink.LinkStatistics, error) {
+	l, err := e.nl.LinkByName(e.Iface)
+	if err != nil {
+		return netlink.LinkStatistics{}, fmt.Errorf("statistics of %s: %w", e.Iface, err)
+	}
+	return *l.Attrs().Statistics, nil
+}
+
+// Link returns the interface as netlink shows it now, XDP attachment included.
+func (e *End) Link() (netlink.Link, error) { return e.nl.LinkByName(e.Iface) }
+
+// SetOffload switches one of the interface's offloads.
+func (e *End) SetOffload(o Offload, on bool) error {
+	return e.Do(func() error { return setOffload(e.Iface, o, on) })
+}
+
+// Sysctl writes value to /proc/sys/net/<name> of the namespace, for example
+// "ipv4/ip_forward".
+func (e *End) Sysctl(name, value string) error {
+	return e.Do(func() error {
+		return os.WriteFile(filepath.Join("/proc/sys/net", name), []byte(value), 0)
+	})
+}
+
+// SysClass writes value to /sys/class/net/<interface>/<name>, for example
+// "gro_flush_timeout". /sys shows the namespace it was mounted in, hence a
+// mount namespace with a /sys of its own, thrown away afterwards.
+func (e *End) SysClass(name, value string) error {
+	return onThread(func() error {
+		// CLONE_FS lets this thread leave the mount namespace it
+		// shares with the others (unshare(2)).
+		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("unshare mounts: %w", explain(err))
+		}
+		if err := unix.Setns(e.FD(), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("make mounts private: %w", err)
+		}
+		if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+			return fmt.Errorf("mount sysfs: %w", err)
+		}
+		return os.WriteFile(filepath.Join("/sys/class/net", e.Iface, name), []byte(value), 0)
+	})
+}
+
+// Command returns a command, not started, and a function that starts it inside
+// the namespace. Wait on the command as usual.
+func (e *End) Command(ctx context.Context, name string, args ...string) (cmd *exec.Cmd, start func() error) {
+	cmd = exec.CommandContext(ctx, name, args...)
+	return cmd, func() error { return e.Do(cmd.Start) }
+}
+
+// Exec runs a command inside the namespace and returns its combined output.
+// The output is part of the error when the command fails.
+func (e *End) Exec(ctx context.Context, name string, args ...string) ([]byte, error) {
+	var out []byte
+	err := e.Do(func() (err error) {
+		out, err = exec.CommandContext(ctx, name, args...).CombinedOutput()
+		return err
+	})
+	if err != nil {
+		return out, fmt.Errorf("%s %v: %w: %s", name, args, err, out)
+	}
+	return out, nil
+}
+
+// close undoes everything of this end. Idempotent.
+func (e *End) close() error {
+	var errs []error
+	if e.xdp != nil {
+		errs = append(errs, e.xdp.Close())
+		e.xdp = nil
+	}
+	if e.prog != nil {
+		errs = append(errs, e.prog.Close())
+		e.prog = nil
+	}
+	if e.nl != nil {
+		// Deleting the pair by hand frees it now, even where a stray
+		// process or socket keeps the namespace alive.
+		if l, err := e.nl.LinkByName(e.Iface); err == nil {
+			if err := e.nl.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+				errs = append(errs, err)
+			}
+		}
+		e.nl.Close()
+		e.nl = nil
+	}
+	if e.Namespace != nil {
+		errs = append(errs, e.Namespace.Close())
+	}
+	return errors.Join(errs...)
+}
