@@ -1,0 +1,61 @@
+package sys
+
+import (
+	"encoding/binary"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// PollFds is what a queue waits on: made once, so that waiting allocates nothing.
+type PollFds []unix.PollFd
+
+// NewPollFds waits for readability of each descriptor.
+func NewPollFds(fds ...int) PollFds {
+	p := make(PollFds, len(fds))
+	for i, fd := range fds {
+		p[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	}
+	return p
+}
+
+// Ready reports whether the last Wait found descriptor i readable or in error.
+func (p PollFds) Ready(i int) bool { return p[i].Revents != 0 }
+
+// Failed reports whether the last Wait found an error condition on descriptor i.
+func (p PollFds) Failed(i int) bool {
+	return p[i].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0
+}
+
+// Wait blocks until one is ready or the time is over. An interruption by a signal counts as the time being over.
+func (p PollFds) Wait(timeout time.Duration) (int, error) {
+	ts := unix.NsecToTimespec(int64(timeout))
+	n, err := unix.Ppoll(p, &ts, nil)
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	return n, err
+}
+
+// Event is an eventfd: one goroutine wakes another out of Wait.
+type Event int
+
+// NewEvent opens an eventfd, close-on-exec and non-blocking.
+func NewEvent() (Event, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	return Event(fd), err
+}
+
+var one = binary.NativeEndian.AppendUint64(nil, 1)
+
+// Signal makes the event readable.
+func (e Event) Signal() { unix.Write(int(e), one) }
+
+// Clear makes it unreadable again.
+func (e Event) Clear() {
+	var b [8]byte
+	unix.Read(int(e), b[:])
+}
+
+// Close closes the eventfd.
+func (e Event) Close() error { return unix.Close(int(e)) }
