@@ -1,0 +1,74 @@
+package xsk
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// Error is a step that the kernel refused: the errno stays reachable with errors.Is, Why says what it means here and
+// what to do.
+type Error struct {
+	Step string
+	Err  error
+	Why  string
+}
+
+func (e *Error) Error() string {
+	if e.Why == "" {
+		return fmt.Sprintf("xsk: %s: %v", e.Step, e.Err)
+	}
+	return fmt.Sprintf("xsk: %s: %v: %s", e.Step, e.Err, e.Why)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func (s *Socket) failed(step string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return &Error{step, err, ""}
+	}
+	return &Error{step, err, s.why(step, errno)}
+}
+
+// why puts an errno into words. Sources: net/xdp/xsk.c, xdp_umem.c, xsk_buff_pool.c (v6.18), and trying each.
+func (s *Socket) why(step string, e syscall.Errno) string {
+	g := s.cfg.Umem.Config()
+	switch {
+	case e == syscall.EPERM:
+		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN and CAP_BPF"
+	case e == syscall.EAFNOSUPPORT:
+		return "this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS=y (Linux 4.18 or newer; xrx wants 5.9)"
+	case step == "XDP_UMEM_REG" && e == syscall.ENOBUFS:
+		return fmt.Sprintf("the locked-memory limit is below the UMEM's %d MiB: raise it (ulimit -l) or use fewer frames (--frames)", len(s.cfg.Umem.Memory())>>20)
+	case step == "XDP_UMEM_REG" && e == syscall.EINVAL:
+		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (aligned chunks: 2048 up to the page size; headroom below chunk-256)", g.ChunkSize, g.Headroom)
+	case e == syscall.ENOMEM:
+		return "the kernel is out of memory for rings or UMEM: use fewer frames or smaller rings"
+	case len(step) > 4 && step[:4] == "bind":
+		return s.whyBind(e)
+	}
+	return ""
+}
+
+func (s *Socket) whyBind(e syscall.Errno) string {
+	switch e {
+	case syscall.EINVAL:
+		return fmt.Sprintf("queue %d is not below the interface's real number of rx queues (ethtool -l %s), or flags conflict", s.cfg.Queue, s.cfg.Iface)
+	case syscall.EBUSY:
+		return fmt.Sprintf("another AF_XDP socket has this queue, also after %v of waiting: stop it, or choose other queues (--queues)", busyPatience)
+	case syscall.EOPNOTSUPP:
+		if s.cfg.SG {
+			return "the driver has no zero-copy, or none with multi-buffer packets (XDP_USE_SG)"
+		}
+		return "the driver has no AF_XDP zero-copy for this queue; --bind copy works with every driver"
+	case syscall.ENETDOWN:
+		return "the interface is down: ip link set " + s.cfg.Iface + " up"
+	case syscall.ENODEV, syscall.ENXIO:
+		return "the interface is gone"
+	}
+	return ""
+}
