@@ -1,0 +1,123 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cilium/ebpf"
+)
+
+// Program is the loaded program with its maps. All methods may be called from any goroutine.
+type Program struct {
+	opts Options
+
+	plain    *ebpf.Program
+	hints    *ebpf.Program // nil unless HWMeta was asked for and granted
+	xsks     *ebpf.Map
+	counts   *ebpf.Map
+	disabled *ebpf.Variable
+	coll     *ebpf.Collection
+
+	hintsRefused *Attempt // why hints is nil although it was asked for
+
+	mu          sync.Mutex
+	closed      bool
+	attachments map[*Attachment]struct{} // those not closed yet
+}
+
+// ErrClosed is returned by the methods of a closed Program.
+var ErrClosed = errors.New("bpf: program is closed")
+
+func (p *Program) adopt(coll *ebpf.Collection) {
+	p.coll = coll
+	p.plain = coll.Programs[xrxProgXrxRx]
+	p.hints = coll.Programs[xrxProgXrxRxHints]
+	p.xsks = coll.Maps[xrxMapXsks]
+	p.counts = coll.Maps[xrxMapCounts]
+	p.disabled = coll.Variables[xrxVarDisabled]
+	p.attachments = make(map[*Attachment]struct{})
+}
+
+// Register sends the packets of a queue to the AF_XDP socket fd, from now until Unregister, or until the socket is closed:
+// the kernel drops the entry with it. A queue registered before is handed over.
+//
+// The socket needs its UMEM, fill and rx rings (else EOPNOTSUPP), and should be bound to this queue: packets redirected
+// to a socket bound elsewhere are dropped by the kernel.
+func (p *Program) Register(queue, fd int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.checkQueue(queue); err != nil {
+		return err
+	}
+	if fd < 0 {
+		return fmt.Errorf("bpf: register queue %d: fd %d is none", queue, fd)
+	}
+	if err := p.xsks.Put(uint32(queue), uint32(fd)); err != nil {
+		return fmt.Errorf("bpf: register queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+// Unregister lets the packets of a queue pass to the kernel again. A queue that isn't registered is no error.
+func (p *Program) Unregister(queue int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.checkQueue(queue); err != nil {
+		return err
+	}
+	if err := p.xsks.Delete(uint32(queue)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("bpf: unregister queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+func (p *Program) checkQueue(queue int) error {
+	if p.closed {
+		return ErrClosed
+	}
+	if queue < 0 || queue >= p.opts.MaxQueues {
+		return fmt.Errorf("bpf: queue %d is not in 0..%d, as MaxQueues says", queue, p.opts.MaxQueues-1)
+	}
+	return nil
+}
+
+// SetEnabled(false) makes every packet pass to the kernel from the next one on, without detaching; SetEnabled(true)
+// undoes it. A program starts enabled. On shutdown this comes first, so that the rx rings can be drained.
+func (p *Program) SetEnabled(on bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	var disabled uint32
+	if !on {
+		disabled = 1
+	}
+	if err := p.disabled.Set(disabled); err != nil {
+		return fmt.Errorf("bpf: set enabled=%t: %w", on, err)
+	}
+	return nil
+}
+
+// Close detaches the program wherever it is still attached and unloads it. Closing again is no error.
+func (p *Program) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	var left []*Attachment
+	for a := range p.attachments {
+		left = append(left, a)
+	}
+	p.mu.Unlock()
+
+	var errs []error
+	for _, a := range left {
+		errs = append(errs, a.Close())
+	}
+	p.coll.Close()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
+//go:build ignore
+
+/*
+ * The kernel half of xrx. Every packet of an interface comes by: it is parsed,
+ * gets its metadata written in front of it, and goes to the AF_XDP socket of
+ * the queue it came in on; or to the kernel's stack, untouched, where no socket is.
+ */
+#include "xrx_parse.h"
+
+/* Testing: behave as if the driver had no room for metadata. */
+volatile const __u8 refuse_meta;
+
+/* xrx_rx_hints: prefer the NIC's flow hash to ours. */
+volatile const __u8 hw_hash;
+
+/* Written by user space at any time: 1 lets everything pass. Read once a packet. */
+volatile __u32 disabled;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, 64); /* queues; set at load */
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
+
+/*
+ * Each packet is exactly one of the first four. The rest say more about
+ * packets that were redirected.
+ */
+enum xrx_reason {
+	XRX_REDIRECTED,
+	XRX_NO_SOCKET,
+	XRX_NOT_MATCHED,
+	XRX_DISABLED,
+	XRX_META_REFUSED,
+	XRX_TOO_SHORT,
+	XRX_UNPARSED,
+	XRX_REASONS,
+};
+
+/* One entry with all counters: one lookup a packet. */
+struct xrx_counts {
+	__u64 n[XRX_REASONS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct xrx_counts);
+} counts SEC(".maps");
+
+/* Only what a variable or map has as its type is described to bpf2go. */
+const struct xrx_types {
+	enum xrx_flag flag;
+	enum xrx_tag tag;
+	enum xrx_reason reason;
+	struct xrx_meta_ts meta;
+} *types __attribute__((unused));
+
+/* What the NIC says of a packet; 0 in any of them: nothing. */
+struct hints {
+	__u64 timestamp;
+	__u32 hash;
+	__u32 hash_l4;
+	__u32 vlan; /* a tag was taken off */
+	__u16 tci;
+	__be16 tpid;
+};
+
+/*
+ * Which packets xrx takes: all of them, for now. Match rules belong here: the
+ * packet is parsed, nothing is written yet.
+ */
+static __always_inline int match(const struct view *v)
+{
+	return 1;
+}
+
+/* The driver's answers. An error, or a zero where zero means nothing, is absence. */
+static __always_inline void ask_nic(struct xdp_md *ctx, struct hints *h)
+{
+	enum xdp_rss_hash_type rss = 0;
+	__be16 tpid = 0;
+	__u16 tci = 0;
+	__u32 hash = 0;
+	__u64 ts = 0;
+
+	if (ksym_present(bpf_xdp_metadata_rx_timestamp) &&
+	    !bpf_xdp_metadata_rx_timestamp(ctx, &ts))
+		h->timestamp = ts;
+	if (hw_hash && ksym_present(bpf_xdp_metadata_rx_hash) &&
+	    !bpf_xdp_metadata_rx_hash(ctx, &hash, &rss) && rss) {
+		h->hash = hash;
+		h->hash_l4 = rss & XDP_RSS_L4;
+	}
+	if (ksym_present(bpf_xdp_metadata_rx_vlan_tag) &&
+	    !bpf_xdp_metadata_rx_vlan_tag(ctx, &tpid, &tci)) {
+		h->vlan = 1;
+		h->tci = tci;
+		h->tpid = tpid;
+	}
+}
+
+/*
+ * The NIC's word over ours. A tag it took off was in front of any that is
+ * still in the packet, so it is the outermost: vlan_tci and 8021AD are its,
+ * and VLAN_INBAND stays to say that there are more.
+ */
+static __always_inline void apply_hints(const struct hints *h, struct view *v)
+{
+	__u64 drop = 0, set = 0;
+
+	if (h->hash) {
+		v->hash = h->hash;
+		drop = XRX_FLAG_HASH_L4 | XRX_FLAG_HASH_SYM;
+		set = XRX_FLAG_HASH_HW;
+		if (h->hash_l4)
+			set |= XRX_FLAG_HASH_L4;
+	}
+	if (h->vlan) {
+		v->word = (v->word & ~0xffffULL) | h->tci;
+		drop |= XRX_FLAG_VLAN_8021AD;
+		set |= XRX_FLAG_VLAN_HW;
+		if (h->tpid == ETH_8021AD)
+			set |= XRX_FLAG_VLAN_8021AD;
+	}
+	v->word = (v->word & ~(drop << XRX_AT_FLAGS)) | set << XRX_AT_FLAGS;
+}
+
+/*
+ * Writes the metadata so that it ends at the packet. 0 when there is no room:
+ * the packet then goes without, under the zero tag that user space put there.
+ */
+static __always_inline int stamp(struct xdp_md *ctx, const struct view *v,
+				 __u64 timestamp)
+{
+	int len = timestamp ? sizeof(struct xrx_meta_ts) : sizeof(struct xrx_meta);
+	__u32 *meta;
+
+	if (refuse_meta)
+		return 0;
+	/* From none: a program starts with data_meta == data, and nothing runs
+	 * before ours (xdp_prepare_buff in include/net/xdp.h at v6.18). */
+	if (bpf_xdp_adjust_meta(ctx, -len))
+		return 0;
+
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)meta + len > (void *)(long)ctx->data)
+		return 0; /* can't be; the verifier wants to see it */
+	if (timestamp) {
+		meta[0] = timestamp;
+		meta[1] = timestamp >> 32;
+		meta += 2;
+	}
+	meta[0] = v->hash;
+	meta[1] = v->word;
+	meta[2] = v->word >> 32 |
+		  (timestamp ? XRX_TAG_TIMESTAMP : XRX_TAG_PLAIN) << (XRX_AT_TAG - 32);
+	return 1;
+}
+
+static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
+{
+	struct hints h = {};
+	struct xrx_counts *c;
+	struct view v;
+	__u32 zero = 0;
+
+	c = bpf_map_lookup_elem(&counts, &zero);
+	if (!c)
+		return XDP_PASS; /* can't be: an array has its entry 0 */
+	if (unlikely(disabled)) {
+		c->n[XRX_DISABLED]++;
+		return XDP_PASS;
+	}
+
+	parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &v);
+	if (!match(&v)) {
+		c->n[XRX_NOT_MATCHED]++;
+		return XDP_PASS;
+	}
+
+	/* Ask for the socket before writing anything: what goes to the stack
+	 * goes without metadata, which would keep its GRO from merging. */
+	if (bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS) != XDP_REDIRECT) {
+		c->n[XRX_NO_SOCKET]++;
+		return XDP_PASS;
+	}
+	c->n[XRX_REDIRECTED]++;
+	if (unlikely(v.cut))
+		c->n[XRX_TOO_SHORT]++;
+	if (unlikely(v.unparsed))
+		c->n[XRX_UNPARSED]++;
+
+	if (use_hints) {
+		ask_nic(ctx, &h);
+		apply_hints(&h, &v);
+	}
+	if (unlikely(!stamp(ctx, &v, h.timestamp)))
+		c->n[XRX_META_REFUSED]++;
+	return XDP_REDIRECT;
+}
+
+SEC("xdp.frags")
+int xrx_rx(struct xdp_md *ctx)
+{
+	return receive(ctx, 0);
+}
+
+/* Loads only when bound to a device whose driver offers metadata. */
+SEC("xdp.frags")
+int xrx_rx_hints(struct xdp_md *ctx)
+{
+	return receive(ctx, 1);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
