@@ -1,3 +1,5 @@
+//go:build purego || !(amd64 || arm64)
+
 package csum
 
-func kernels() []kernel { return []kernel{{"Sum", Sum}, {"generic", sumGeneric}} }
+func kernels() []kernel { return []kernel{{"go", Sum}} }
