@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -25,6 +26,7 @@ type End struct {
 	IP4   netip.Addr
 	IP6   netip.Addr // invalid when the MTU is too small for IPv6
 
+	peer *End
 	nl   *netlink.Handle // bound to the namespace, usable from any thread
 	xdp  link.Link       // the passing program of Options.PeerXDP, or nil
 	prog *ebpf.Program
@@ -34,8 +36,41 @@ type End struct {
 // ends of it at once.
 func (e *End) Down() error { return e.change("down", e.nl.LinkSetDown) }
 
-// Up sets the interface up. See Down.
-func (e *End) Up() error { return e.change("up", e.nl.LinkSetUp) }
+// Up sets the interface up and waits until both ends carry frames, if the other
+// is up too. See Down.
+func (e *End) Up() error {
+	if err := e.change("up", e.nl.LinkSetUp); err != nil {
+		return err
+	}
+	l, err := e.peer.Link()
+	if err != nil {
+		return fmt.Errorf("peer of %s: %w", e.Iface, err)
+	}
+	if l.Attrs().Flags&net.FlagUp == 0 {
+		return nil
+	}
+	return errors.Join(e.waitCarrier(), e.peer.waitCarrier())
+}
+
+// waitCarrier waits until the interface is operationally up. The kernel
+// switches the transmit queues on from a work item some time after the peer
+// was set up (net/core/link_watch.c, v6.18); what is sent before is silently
+// dropped.
+func (e *End) waitCarrier() error {
+	const deadline = 3 * time.Second // link_watch delays events by up to 1 s
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		l, err := e.Link()
+		if err != nil {
+			return fmt.Errorf("look up %s: %w", e.Iface, err)
+		}
+		if l.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Since(start) > deadline {
+			return fmt.Errorf("%s is %s after %v", e.Iface, l.Attrs().OperState, deadline)
+		}
+	}
+}
 
 // Delete removes the interface, and with it its peer.
 func (e *End) Delete() error { return e.change("delete", e.nl.LinkDel) }

@@ -37,6 +37,7 @@ func Build(o Options) (_ *Net, err error) {
 		},
 		Options: o,
 	}
+	n.A.peer, n.B.peer = n.B, n.A
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("veth network: %w", err), n.Close())
@@ -59,6 +60,9 @@ func Build(o Options) (_ *Net, err error) {
 		return nil, err
 	}
 	if err := n.B.configure(n.A); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(n.A.waitCarrier(), n.B.waitCarrier()); err != nil {
 		return nil, err
 	}
 	if o.PeerXDP {
