@@ -34,8 +34,8 @@ func newPool(u *Umem, id uint16, lo, hi int) *Pool {
 // Umem returns the region that the pool's frames lie in.
 func (p *Pool) Umem() *Umem { return p.u }
 
-// Len returns the number of free frames.
-func (p *Pool) Len() int { return p.counts[Free] }
+// In returns the number of frames in a state, from the running totals.
+func (p *Pool) In(s State) int { return p.counts[s] }
 
 // Total returns the number of frames that call this pool home.
 func (p *Pool) Total() int { return int(p.hi - p.lo) }
@@ -59,11 +59,13 @@ func (p *Pool) Fill(slots []uint64) int {
 	return n
 }
 
-// Unfill takes back frames that were posted but that the kernel has not consumed: a closed socket's fill ring.
-func (p *Pool) Unfill(addr uint64) {
-	if h, err := p.u.Chunk(addr); err == nil && h.state == Filling && h.home == p.id {
-		p.move(h, Filling, Free)
-		p.push(h)
+// TakeBack frees every frame that is Filling: once the socket is closed, the kernel owns none of them any more.
+func (p *Pool) TakeBack() {
+	for i := p.lo; i < p.hi; i++ {
+		if h := p.u.Frame(int(i)); h.state == Filling {
+			p.move(h, Filling, Free)
+			p.push(h)
+		}
 	}
 }
 

@@ -90,14 +90,6 @@ func (p *Producer[T]) Level() int {
 	return int(p.head - atomic.LoadUint32(p.mem.Consumer))
 }
 
-// Unconsumed calls f with each submitted descriptor that the consumer has not taken: for taking frames back from a
-// ring whose socket is closed.
-func (p *Producer[T]) Unconsumed(f func(T)) {
-	for i := atomic.LoadUint32(p.mem.Consumer); i != p.head; i++ {
-		f(p.mem.Descs[i&p.mask])
-	}
-}
-
 // Consumer is the reading end. One goroutine.
 type Consumer[T any] struct {
 	mem  Memory[T]

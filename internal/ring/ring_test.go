@@ -106,11 +106,6 @@ func TestAFullRingTakesNothingUntilTheConsumerReleases(t *testing.T) {
 	if s := p.Reserve(9); len(s) != 3 {
 		t.Fatalf("%d slots after three were released", len(s))
 	}
-	var rest []uint64
-	p.Unconsumed(func(d uint64) { rest = append(rest, d) })
-	if len(rest) != 1 {
-		t.Fatalf("%d unconsumed, want 1", len(rest))
-	}
 }
 
 func TestNeedWakeupIsReadFromTheFlags(t *testing.T) {

@@ -59,3 +59,11 @@ func (e Event) Clear() {
 
 // Close closes the eventfd.
 func (e Event) Close() error { return unix.Close(int(e)) }
+
+// Pause waits a moment without looking at descriptor i: for a socket that reports an error without end (ENETDOWN).
+func (p PollFds) Pause(i int) {
+	fd := p[i].Fd
+	p[i].Fd = -1 // ignored by poll(2)
+	p.Wait(10 * time.Millisecond)
+	p[i].Fd, p[i].Revents = fd, 0
+}

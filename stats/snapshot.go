@@ -1,0 +1,60 @@
+// Package stats holds what xrx counts, each counter saying which layer counted it, and turns two moments into a report:
+// text for people, JSON lines for programs.
+package stats
+
+import (
+	"time"
+
+	"xrx/umem"
+)
+
+// Snapshot is all counters at a moment, since the receiver was opened. A Report is the difference of two.
+type Snapshot struct {
+	At     time.Time
+	CPU    CPU               // the whole process
+	XDP    map[string]uint64 // the XDP program's outcomes by reason, over all queues and processors
+	Queues []Queue
+}
+
+// CPU is processor time.
+type CPU struct{ User, Sys time.Duration }
+
+func (c CPU) sub(d CPU) CPU { return CPU{c.User - d.User, c.Sys - d.Sys} }
+
+// Queue is what one queue counted. Its only writer is the queue's goroutine, which also made the copy.
+type Queue struct {
+	Queue int
+	CPU   CPU // the queue's thread; zero when it is not running
+
+	// The receiver's own counts.
+	Packets, Bytes                    uint64 // taken off the rx ring
+	Polls, Squeezes, Sleeps, Wakeups  uint64 // polls that found packets; that used up the budget; waits; driver wakeups
+	OutPackets, OutSegments, OutBytes uint64 // delivered; segments are packets as they were on the wire
+	FillPosted, FillEmpty, FillShort  uint64 // frames given to the kernel; ring found empty; spells without free frames
+	FillLevel, FillSize, RxLevel      int    // frames waiting in the fill ring, its size, packets waiting in the rx ring
+	GROIn, GROOut                     uint64 // packets into and out of GRO; 0 when it is off
+	GRO                               map[string]uint64
+	Drops                             map[string]uint64 // by reason; only what xrx itself dropped
+
+	Kernel Kernel      // XDP_STATISTICS
+	Ledger umem.Ledger // where every frame is, found by walking the headers
+}
+
+// Kernel is XDP_STATISTICS of a queue's socket, counted by the kernel.
+type Kernel struct {
+	RxDropped            uint64 `json:"rx_dropped"`
+	RxInvalidDescs       uint64 `json:"rx_invalid_descs"`
+	RxRingFull           uint64 `json:"rx_ring_full"`
+	RxFillRingEmptyDescs uint64 `json:"rx_fill_ring_empty_descs"`
+}
+
+func (k Kernel) sub(o Kernel) Kernel {
+	return Kernel{k.RxDropped - o.RxDropped, k.RxInvalidDescs - o.RxInvalidDescs, k.RxRingFull - o.RxRingFull, k.RxFillRingEmptyDescs - o.RxFillRingEmptyDescs}
+}
+
+func (k Kernel) add(o Kernel) Kernel {
+	return Kernel{k.RxDropped + o.RxDropped, k.RxInvalidDescs + o.RxInvalidDescs, k.RxRingFull + o.RxRingFull, k.RxFillRingEmptyDescs + o.RxFillRingEmptyDescs}
+}
+
+// Lost is how many packets the kernel dropped for want of a frame or of room in the rx ring.
+func (k Kernel) Lost() uint64 { return k.RxDropped + k.RxRingFull }
