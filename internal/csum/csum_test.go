@@ -95,6 +95,20 @@ func TestEveryKernelAgreesWithTheOracleOnLongInput(t *testing.T) {
 	}
 }
 
+func TestSumStaysExactBeyondTheRangeOfAnyKernel(t *testing.T) {
+	const mib = 1 << 20
+	buf := make([]byte, 3*mib+1)
+	for i := range buf {
+		buf[i] = 0xff // the largest sum every lane can get
+	}
+	for _, n := range []int{mib - 1, mib, mib + 1, 2 * mib, 3 * mib} {
+		for _, k := range kernels() {
+			check(t, k, buf[:n])
+			check(t, k, buf[1:n+1])
+		}
+	}
+}
+
 func TestEveryKernelCarriesOutOfEveryLane(t *testing.T) {
 	// Runs of 0xff with a single changed byte make every partial sum carry.
 	buf := make([]byte, 1600)
