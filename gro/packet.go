@@ -1,0 +1,74 @@
+package gro
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"xrx/umem"
+)
+
+var (
+	be = binary.BigEndian
+	ne = binary.NativeEndian
+)
+
+// pkt is what the engine reads from one packet, once.
+type pkt struct {
+	key
+	wide
+	opt [5]uint64 // TCP options: see tcpOptions
+
+	hash uint32
+	seq  uint32
+	ack  uint32
+	word uint32 // TCP header word at offset 12
+	l3   uint32 // IPv4: tos<<16 | ttl<<8 | flag byte & DF; IPv6: class<<16 | hop limit<<8
+	pay  uint32 // L4 payload bytes
+	room uint32 // bytes from the end of the Ethernet header to the end of the packet
+
+	outer   uint32 // l3 of the tunnel header
+	outerID uint16
+	id      uint16
+	sum     uint16 // sum of the payload; for partial checksums unused
+	bits    uint16
+	lay     layout
+
+	verdict Reason // not None: not for merging, because ..
+	keyed   bool   // key and hash are valid: P can be looked up
+	final   bool   // T12: PSH or FIN
+	noSum   bool   // the L4 checksum covers more than this packet has (fragment, truncated)
+}
+
+// refuse notes why the packet is not for merging; the first reason stays.
+func (pk *pkt) refuse(r Reason) {
+	if pk.verdict == None {
+		pk.verdict = r
+	}
+}
+
+func (pk *pkt) shape() uint64 { return pk.k3 >> 48 }
+
+// mix is a keyed hash of two words to 64 bits (the folded multiplication of wyhash).
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+// seal computes the hash; the key is complete. Label and tunnel addresses are not hashed: flows that differ in nothing
+// else share a bucket.
+func (e *Engine) seal(pk *pkt) {
+	x := mix(pk.k2^e.seed[0], pk.k3^e.seed[1])
+	if pk.shape()&shapeV6 != 0 {
+		x = mix(x^pk.k4, pk.k5^pk.k6^e.seed[2])
+	}
+	pk.hash = uint32(x)
+	pk.keyed = true
+}
+
+// sameWide compares what the first four words of the key don't hold.
+func (e *Engine) sameWide(en *entry, h *umem.Header, pk *pkt) bool {
+	if en.wide != pk.wide {
+		return false
+	}
+	return pk.shape()&shapeLong == 0 || sameLong(e.u.Deref(en.head).Bytes(), h.Bytes(), en, pk)
+}

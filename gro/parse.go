@@ -1,0 +1,300 @@
+package gro
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"xrx/internal/csum"
+	"xrx/umem"
+)
+
+const (
+	typeIPv4 = 0x0800
+	typeIPv6 = 0x86dd
+	typeVLAN = 0x8100
+	typeAD   = 0x88a8
+
+	protoHopByHop = 0
+	protoIPv4     = 4
+	protoTCP      = 6
+	protoUDP      = 17
+	protoIPv6     = 41
+	protoRouting  = 43
+	protoFragment = 44
+	protoGRE      = 47
+	protoDestOpts = 60
+
+	ethLen = 14
+)
+
+// parse reads h's headers into pk, down to TCP or UDP, and verifies the checksums on the way. Every length is checked
+// against the bytes that are there; the metadata of the XDP program is used for the tag that the device stripped, which
+// is nowhere else, and for nothing that the packet itself says.
+func (e *Engine) parse(h *umem.Header, pk *pkt) {
+	*pk = pkt{}
+	b := h.Bytes()
+	if len(b) < ethLen {
+		pk.verdict = Short
+		return
+	}
+	pk.k0, pk.k1 = ne.Uint64(b), ne.Uint64(b[6:])
+	etype, off := be.Uint16(b[12:]), ethLen
+	var shape uint64
+	if etype == typeVLAN || etype == typeAD {
+		etype, off, shape = pk.vlan(b)
+		if shape == 0 {
+			return
+		}
+	}
+	if m := h.Meta(e.off); m.Flags&umem.VLANHW != 0 { // F2
+		shape |= shapeWide | shapeHWVLAN
+		pk.k8 |= uint64(m.VLANTCI)<<32 | uint64(m.Flags&umem.VLANAD)<<48
+	}
+	pk.k3 |= shape << 48
+	n := int(h.Total) - off // bytes from here to the end of the packet, which may lie in other buffers
+	pk.room = h.Total - ethLen
+	if e.cfg.MTU != 0 && n > e.cfg.MTU {
+		pk.verdict = SuperFrame
+	}
+	var proto uint8
+	var hl int
+	switch etype {
+	case typeIPv4:
+		proto, hl, n = pk.ipv4(b[off:], n)
+	case typeIPv6:
+		proto, hl, n = pk.ipv6(b[off:], n)
+	default:
+		pk.refuse(NotIP)
+		if off > ethLen {
+			pk.verdict = VLANType // F4
+		}
+		return
+	}
+	if hl == 0 {
+		pk.headersElsewhere(h)
+		return
+	}
+	pk.lay.l3 = uint8(off)
+	off += hl
+	if proto == protoIPv4 || proto == protoIPv6 { // E2
+		if off > 255 {
+			pk.refuse(LongHeaders)
+			return
+		}
+		pk.tunnel(b)
+		if proto == protoIPv4 {
+			proto, hl, n = pk.ipv4(b[off:], n-hl)
+		} else {
+			proto, hl, n = pk.ipv6(b[off:], n-hl)
+		}
+		if hl == 0 {
+			pk.headersElsewhere(h)
+			return
+		}
+		pk.lay.l3 = uint8(off)
+		off += hl
+	}
+	if off > 255-60 { // leaves room for the longest TCP header, and for offsets in a byte
+		pk.refuse(LongHeaders)
+		return
+	}
+	pk.lay.l4 = uint8(off)
+	switch proto {
+	case protoTCP:
+		e.tcp(h, pk, b, off, n-hl)
+	case protoUDP:
+		e.udp(h, pk, b, off, n-hl)
+	case protoGRE:
+		pk.refuse(TunnelGRE)
+	case protoIPv4, protoIPv6:
+		pk.refuse(TunnelNested) // E1
+	default:
+		pk.refuse(Protocol)
+	}
+}
+
+// headersElsewhere corrects Short for a packet that does go on, in another buffer.
+func (pk *pkt) headersElsewhere(h *umem.Header) {
+	if pk.verdict == Short && h.Seg != 0 {
+		pk.verdict = SplitHeaders
+	}
+}
+
+// vlan reads one or two in-band tags (F4) and returns the EtherType within and where its header starts. shape is 0 if
+// that can't be done.
+func (pk *pkt) vlan(b []byte) (etype uint16, off int, shape uint64) {
+	if len(b) < ethLen+4 {
+		pk.verdict = Short
+		return
+	}
+	etype, off, shape = be.Uint16(b[16:]), ethLen+4, shapeVLAN
+	pk.k3 = uint64(be.Uint16(b[14:])) << 32
+	if etype == typeVLAN || etype == typeAD {
+		if len(b) < ethLen+8 {
+			pk.verdict = Short
+			return 0, 0, 0
+		}
+		pk.k8 = uint64(etype)<<16 | uint64(be.Uint16(b[18:]))
+		etype, off, shape = be.Uint16(b[20:]), ethLen+8, shapeVLAN|shapeQinQ|shapeWide
+	}
+	return etype, off, shape
+}
+
+// ipv4 reads the IPv4 header at l3, where n bytes are left of the packet. It returns the protocol, the header's length
+// (0: the flow can't be read) and how many of the n bytes belong to the datagram.
+func (pk *pkt) ipv4(l3 []byte, n int) (proto uint8, hl int, left int) {
+	if len(l3) < 20 {
+		pk.refuse(Short)
+		return 0, 0, 0
+	}
+	hl = int(l3[0]&15) * 4
+	if l3[0] != 0x45 { // V1
+		if l3[0]>>4 != 4 || hl < 20 {
+			pk.refuse(IPv4Version)
+			return 0, 0, 0
+		}
+		if hl > len(l3) {
+			pk.refuse(Short)
+			return 0, 0, 0
+		}
+		pk.refuse(IPv4Options)
+	}
+	frag := be.Uint16(l3[6:])
+	if frag&0x3fff != 0 { // V2
+		pk.refuse(IPv4Fragment)
+		if frag&0x1fff != 0 {
+			return 0, 0, 0 // the ports were in another packet
+		}
+		pk.noSum = true
+	}
+	if csum.Sum(l3[:hl]) != 0xffff { // V3
+		pk.refuse(IPv4Checksum)
+	}
+	if tot := int(be.Uint16(l3[2:])); tot != n { // V4
+		pk.refuse(IPv4Length)
+		if tot < n {
+			n = max(tot, hl)
+		} else {
+			pk.noSum = true
+		}
+	}
+	if frag&0x8000 != 0 { // V5
+		pk.refuse(IPv4Reserved)
+	}
+	pk.k2 = ne.Uint64(l3[12:])
+	pk.l3 = uint32(l3[1])<<16 | uint32(l3[8])<<8 | uint32(l3[6]&0x40)
+	pk.id = be.Uint16(l3[4:])
+	return l3[9], hl, n
+}
+
+// ipv6 is ipv4 for IPv6, extension headers included in the header's length.
+func (pk *pkt) ipv6(l3 []byte, n int) (proto uint8, hl int, left int) {
+	if len(l3) < 40 {
+		pk.refuse(Short)
+		return 0, 0, 0
+	}
+	if l3[0]>>4 != 6 {
+		pk.refuse(IPv6Version)
+		return 0, 0, 0
+	}
+	if plen := int(be.Uint16(l3[4:])); plen != n-40 { // W1
+		pk.refuse(IPv6Length)
+		if plen < n-40 {
+			n = plen + 40
+		} else {
+			pk.noSum = true
+		}
+	}
+	word := be.Uint32(l3)
+	pk.bits |= bV6
+	pk.k3 |= (shapeV6 | shapeWide) << 48
+	pk.k2, pk.k4 = ne.Uint64(l3[8:]), ne.Uint64(l3[16:])
+	pk.k5, pk.k6 = ne.Uint64(l3[24:]), ne.Uint64(l3[32:])
+	pk.k7 |= uint64(word & 0xfffff)
+	pk.l3 = word>>20&0xff<<16 | uint32(l3[7])<<8
+	proto, hl = l3[6], 40
+	for proto == protoHopByHop || proto == protoRouting || proto == protoDestOpts { // W2
+		pk.k3 |= shapeLong << 48
+		if hl+8 > len(l3) || hl+8 > n {
+			pk.refuse(Short)
+			return 0, 0, 0
+		}
+		proto, hl = l3[hl], hl+int(l3[hl+1])*8+8
+	}
+	switch {
+	case hl > min(n, len(l3)):
+		pk.refuse(Short)
+		return 0, 0, 0
+	case proto == protoFragment:
+		pk.refuse(IPv6Fragment)
+		if hl+8 > min(n, len(l3)) || be.Uint16(l3[hl+2:])&0xfff8 != 0 {
+			return 0, 0, 0
+		}
+		pk.noSum = pk.noSum || l3[hl+3]&1 != 0
+		return l3[hl], hl + 8, n
+	case proto == 51 || proto == 135 || proto == 139 || proto == 140: // AH, mobility, HIP, shim6
+		pk.refuse(IPv6Extension)
+		return 0, 0, 0
+	}
+	return proto, hl, n
+}
+
+// tunnel moves what was read of the outer header out of the way of the inner one.
+func (pk *pkt) tunnel(b []byte) {
+	pk.lay.outer, pk.outer, pk.outerID = pk.lay.l3, pk.l3, pk.id
+	x := mix(pk.k2^0x9e3779b97f4a7c15, pk.k4^pk.k5^pk.k6^0xbf58476d1ce4e5b9)
+	if pk.bits&bV6 != 0 {
+		pk.bits |= bOuterV6
+	}
+	pk.bits &^= bV6
+	pk.k3 = pk.k3&^(shapeV6<<48) | (shapeWide|shapeLong)<<48
+	pk.k4, pk.k5, pk.k6, pk.k7 = 0, 0, 0, x<<32
+	pk.id = 0
+}
+
+// sameLong compares what is in no word of the key: the tunnel header's addresses and type, and IPv6 extension headers,
+// of P in a and of the packet in b, each with its own layout (IPv4 options move what is behind them). A fragment header
+// is no part of the flow.
+func sameLong(a, b []byte, en *entry, pk *pkt) bool {
+	if (en.bits^pk.bits)&(bV6|bOuterV6) != 0 || (en.lay.outer != 0) != (pk.lay.outer != 0) {
+		return false
+	}
+	if en.lay.outer != 0 {
+		ao, bo := a[en.lay.outer:en.lay.l3], b[pk.lay.outer:pk.lay.l3]
+		if pk.bits&bOuterV6 == 0 {
+			if ao[9] != bo[9] || !bytes.Equal(ao[12:20], bo[12:20]) {
+				return false
+			}
+		} else if !sameIPv6(ao, bo) {
+			return false
+		}
+	}
+	if pk.bits&bV6 == 0 {
+		return true
+	}
+	return sameIPv6(a[en.lay.l3:en.lay.l4], b[pk.lay.l3:pk.lay.l4])
+}
+
+// sameIPv6 is W3 over two headers with their extension headers; a fragment header at the end of b is left out.
+func sameIPv6(a, b []byte) bool {
+	if (binary.BigEndian.Uint32(a)^binary.BigEndian.Uint32(b))&0xf00fffff != 0 {
+		return false
+	}
+	if len(b) == len(a)+8 && endsInFragment(b) {
+		b = b[:len(a)]
+		if len(a) == 40 {
+			return bytes.Equal(a[8:], b[8:])
+		}
+		return a[6] == b[6] && bytes.Equal(a[8:40], b[8:40]) // the last header's type differs by nature
+	}
+	return a[6] == b[6] && bytes.Equal(a[8:], b[8:])
+}
+
+// endsInFragment reports whether the last 8 bytes of a header chain are a fragment header.
+func endsInFragment(b []byte) bool {
+	next, off := b[6], 40
+	for off+8 < len(b) && next != protoFragment {
+		next, off = b[off], off+int(b[off+1])*8+8
+	}
+	return next == protoFragment && off == len(b)-8
+}

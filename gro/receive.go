@@ -1,0 +1,139 @@
+package gro
+
+import "xrx/umem"
+
+// Receive takes packets in the order in which they arrived: frames in state Received, alone or with a chain of
+// Fragments. Each is merged, held or put into Out.
+func (e *Engine) Receive(batch []*umem.Header) {
+	var pk pkt
+	for _, h := range batch {
+		e.parse(h, &pk)
+		e.receive(h, &pk)
+	}
+	e.st.In += uint64(len(batch))
+	for e.frames > e.cfg.Frames {
+		e.complete(e.ents[0].newer, Frames)
+	}
+}
+
+// receive decides what becomes of one parsed packet.
+func (e *Engine) receive(h *umem.Header, pk *pkt) {
+	if e.cfg.Off {
+		pk.verdict, pk.keyed = Off, false
+	}
+	if pk.verdict != None {
+		if pk.keyed { // order: what is held of this flow came first (V11)
+			if i := e.lookup(h, pk); i != 0 {
+				e.complete(i, pk.verdict)
+			}
+		}
+		e.normal(h, pk.verdict)
+		return
+	}
+	if i := e.lookup(h, pk); i != 0 {
+		en := &e.ents[i]
+		why := e.match(en, pk)
+		if why == None {
+			e.merge(i, en, h, pk)
+			return
+		}
+		e.complete(i, why) // T10
+	}
+	if pk.final {
+		e.normal(h, TCPPush)
+		return
+	}
+	e.hold(h, pk)
+}
+
+// normal delivers a packet as it came.
+func (e *Engine) normal(h *umem.Header, why Reason) {
+	e.st.Normal[why]++
+	e.emit(h)
+}
+
+// hold makes h the first packet of a new P.
+func (e *Engine) hold(h *umem.Header, pk *pkt) {
+	if e.spare == 0 {
+		e.complete(e.ents[0].newer, Evicted) // L4
+	}
+	e.p.Hold(h)
+	_, en := e.insert(pk.hash)
+	en.key, en.wide, en.opt = pk.key, pk.wide, pk.opt
+	en.head = e.u.RefOf(h)
+	en.seq, en.ack, en.word = pk.seq+pk.pay, pk.ack, pk.word
+	en.l3, en.outer, en.id, en.outerID = pk.l3, pk.outer, pk.id, pk.outerID
+	en.count, en.gso, en.sum = 1, uint16(pk.pay), pk.sum
+	en.total, en.lay, en.extra = pk.room, pk.lay, 0
+	en.since = unstamped
+	en.bits = pk.bits | e.firstBits(pk)
+	e.frames++
+	if h.Seg != 0 {
+		e.holdRest(en, h)
+	}
+	e.st.Started++
+	e.st.Held++
+}
+
+// firstBits returns an entry's bits that are not the packet's own: list mode, and what V10 and E6 assume of the IP ID
+// before there was a second packet.
+func (e *Engine) firstBits(pk *pkt) (b uint16) {
+	if pk.bits&bUDP != 0 && e.cfg.List&ListUDP != 0 || pk.bits&bUDP == 0 && e.cfg.List&ListTCP != 0 {
+		b |= bList
+	}
+	if pk.l3&dontFragment != 0 || e.cfg.Profile != Linux69 {
+		b |= bFixed
+	}
+	return b | bOuterFixed
+}
+
+// holdRest makes the further buffers of h's packet Held, and counts them.
+func (e *Engine) holdRest(en *entry, h *umem.Header) {
+	for f := e.u.Deref(h.Seg); f != nil; f = e.u.Deref(f.Seg) {
+		e.p.Hold(f)
+		en.extra++
+		e.frames++
+	}
+	en.bits |= bChain
+}
+
+// merge makes h's packet a segment of P, the held packet i.
+func (e *Engine) merge(i uint32, en *entry, h *umem.Header, pk *pkt) {
+	e.p.Hold(h)
+	e.frames++
+	if h.Seg != 0 {
+		e.holdRest(en, h)
+	}
+	h.Kind = umem.Segment
+	h.Skip = uint16(pk.lay.pay)
+	if en.bits&bList != 0 {
+		h.Skip = 0
+	}
+	e.p.Append(e.u.Deref(en.head), h)
+	s := pk.sum
+	if en.gso&en.count&1 != 0 { // the payload before this one has an odd length
+		s = s>>8 | s<<8
+	}
+	t := uint32(en.sum) + uint32(s)
+	en.sum = uint16(t + t>>16)
+	en.count++
+	en.total += pk.pay
+	en.seq += pk.pay
+	e.st.Merged++
+	if pk.bits&bUDP == 0 {
+		en.word |= pk.word & (tcpPSH | tcpFIN) // T11
+		switch {
+		case pk.final:
+			e.complete(i, TCPPush)
+		case pk.pay < uint32(en.gso):
+			e.complete(i, TCPShort)
+		}
+		return
+	}
+	switch {
+	case pk.pay < uint32(en.gso): // U7
+		e.complete(i, UDPShorter)
+	case en.count >= udpCount: // U8
+		e.complete(i, Count)
+	}
+}
