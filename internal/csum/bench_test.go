@@ -6,8 +6,8 @@ import (
 )
 
 // BenchmarkSum: "hot" sums one frame again and again (L1), "cycled" walks 64
-// frames at a 2048-byte stride plus 34 bytes (the L4 header of an IPv4 frame in an aligned
-// chunk), which come from L2.
+// frames 2048 bytes apart, 34 bytes in (the L4 header of an IPv4 frame in an
+// aligned chunk), which come from L2.
 func BenchmarkSum(b *testing.B) {
 	const frames, stride, at = 64, 2048, 34
 	for _, k := range kernels() {

@@ -16,8 +16,8 @@ TEXT ·sumVector(SB), NOSPLIT, $0-32
 avx2:
 	JMP ·sumAVX2(SB)
 
-// 32 zeros, 32 ones, 32 zeros (bytes): a 32-byte load at offset i in 0..31 keeps the
-// last i bytes of a vector, at 64-i its first i bytes.
+// 32 bytes of 0, 32 of 0xff, 32 of 0. As a mask, the 32 bytes at offset i in 0..31
+// keep the last i bytes of a vector, those at 64-i its first i bytes.
 DATA keep<>+0(SB)/8, $0
 DATA keep<>+8(SB)/8, $0
 DATA keep<>+16(SB)/8, $0
@@ -84,7 +84,7 @@ fours:
 
 ones:
 	ADDQ $96, CX
-	JL   last // cannot happen the first time: 34 bytes are left at the least
+	JL   last
 
 one:
 	VMOVDQU (SI), Y8
@@ -127,55 +127,78 @@ even:
 	VZEROUPPER
 	RET
 
+// BYTES adds the bytes of x at even addresses to the 32-bit sums in e and those
+// at odd addresses to the sums in o.
+#define BYTES(x, e, o) \
+	VPDPBUSD Z12, x, e \
+	VPDPBUSD Z13, x, o
+
 // func sumAVX512(b []byte) uint64
-// Needs len(b) in 65..1<<20. Every load is one aligned cache line. The bytes of the first and
-// the last line that are not in b are masked out: the CPU does not access them,
-// and both lines hold at least one byte of b. Z0 and Z1 sum the bytes at even addresses,
-// Z2 and Z3 those at odd ones, in 32-bit lanes. Registers above Z15 stay unused: VZEROUPPER
-// does not put them back to their initial state, and the kernel would save
-// them at every context switch from then on.
+// Needs len(b) in 65..1<<20. Every load is one aligned cache line. The bytes of
+// the first and the last line that are not in b are masked out: the CPU does not
+// access them, and both lines hold at least one byte of b. Z0-Z3 are the even
+// sums, Z4-Z7 the odd ones. Registers above Z15 stay unused: VZEROUPPER does not
+// put them back to their initial state, and the kernel would save them at every
+// context switch from then on.
 TEXT ·sumAVX512(SB), NOSPLIT, $0-32
 	MOVQ         b_base+0(FP), SI
 	MOVQ         b_len+8(FP), CX
 	MOVL         $0x00010001, AX
-	VPBROADCASTD AX, Z6
-	VPSLLD       $8, Z6, Z7
+	VPBROADCASTD AX, Z12
+	VPSLLD       $8, Z12, Z13
 	VPXORD       Z0, Z0, Z0
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VPXORD       Z7, Z7, Z7
 
+	// The first line, from b on.
 	MOVQ       SI, BX
 	ANDQ       $63, BX
 	ANDQ       $-64, SI
 	MOVQ       $-1, AX
 	SHLXQ      BX, AX, DX
 	KMOVQ      DX, K1
-	VMOVDQU8.Z (SI), K1, Z4
-	VPDPBUSD   Z6, Z4, Z0
-	VPDPBUSD   Z7, Z4, Z2
+	VMOVDQU8.Z (SI), K1, Z8
+	BYTES(Z8, Z0, Z4)
 	ADDQ       $64, SI
-	LEAQ       -64(CX)(BX*1), CX // left after the first line: 1 byte or more
-	SUBQ       $129, CX
-	JLT        ones
+	LEAQ       -64(CX)(BX*1), CX // left: 1 byte or more
+
+	// Whole lines, as long as more than that is left.
+	SUBQ $257, CX
+	JLT  twos
+
+fours:
+	VMOVDQA64 (SI), Z8
+	VMOVDQA64 64(SI), Z9
+	VMOVDQA64 128(SI), Z10
+	VMOVDQA64 192(SI), Z11
+	BYTES(Z8, Z0, Z4)
+	BYTES(Z9, Z1, Z5)
+	BYTES(Z10, Z2, Z6)
+	BYTES(Z11, Z3, Z7)
+	ADDQ      $256, SI
+	SUBQ      $256, CX
+	JGE       fours
 
 twos:
-	VMOVDQA64 (SI), Z4
-	VMOVDQA64 64(SI), Z5
-	VPDPBUSD  Z6, Z4, Z0
-	VPDPBUSD  Z7, Z4, Z2
-	VPDPBUSD  Z6, Z5, Z1
-	VPDPBUSD  Z7, Z5, Z3
+	ADDQ      $128, CX
+	JLT       ones
+	VMOVDQA64 (SI), Z8
+	VMOVDQA64 64(SI), Z9
+	BYTES(Z8, Z0, Z4)
+	BYTES(Z9, Z1, Z5)
 	ADDQ      $128, SI
 	SUBQ      $128, CX
-	JGE       twos
 
 ones:
 	ADDQ      $64, CX
 	JLT       last
-	VMOVDQA64 (SI), Z4
-	VPDPBUSD  Z6, Z4, Z0
-	VPDPBUSD  Z7, Z4, Z2
+	VMOVDQA64 (SI), Z8
+	BYTES(Z8, Z2, Z6)
 	ADDQ      $64, SI
 	SUBQ      $64, CX
 
@@ -183,15 +206,18 @@ last:
 	ADDQ       $65, CX // 1..64 bytes are left; BZHI with 64 keeps every bit
 	BZHIQ      CX, AX, AX
 	KMOVQ      AX, K1
-	VMOVDQU8.Z (SI), K1, Z5
-	VPDPBUSD   Z6, Z5, Z1
-	VPDPBUSD   Z7, Z5, Z3
+	VMOVDQU8.Z (SI), K1, Z9
+	BYTES(Z9, Z3, Z7)
 
 	// Words: even + odd<<8, below 1<<32 in every lane for 1 MiB.
 	VPADDD        Z1, Z0, Z0
 	VPADDD        Z3, Z2, Z2
-	VPSLLD        $8, Z2, Z2
+	VPADDD        Z5, Z4, Z4
+	VPADDD        Z7, Z6, Z6
 	VPADDD        Z2, Z0, Z0
+	VPADDD        Z6, Z4, Z4
+	VPSLLD        $8, Z4, Z4
+	VPADDD        Z4, Z0, Z0
 	VEXTRACTI64X4 $1, Z0, Y1
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y1, Z1
@@ -204,8 +230,8 @@ last:
 	VPADDQ        X1, X0, X0
 	VMOVQ         X0, AX
 
-	// Lines were summed by address. If b starts at an odd one, the sum has its bytes
-	// exchanged: 8 bits up, modulo 65535, puts them back. AX is below 1<<36.
+	// Lines were summed by address. If b starts at an odd one, the sum has its
+	// bytes exchanged: 8 bits up, modulo 65535, puts them back. AX is below 1<<36.
 	ANDQ  $1, BX
 	SHLQ  $3, BX
 	SHLXQ BX, AX, AX

@@ -6,7 +6,7 @@ import "golang.org/x/sys/cpu"
 
 // minVector is the shortest input, in bytes, that goes to assembly. It is the
 // amd64 figure: no arm64 machine was at hand to measure on.
-const minVector = 128
+const minVector = 96
 
 var useVector = cpu.ARM64.HasASIMD
 
