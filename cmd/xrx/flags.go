@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"xrx"
+	"xrx/bpf"
+	"xrx/gro"
+	"xrx/xsk"
+)
+
+// receiverFlags are the flags of every command that opens a receiver.
+type receiverFlags struct {
+	queues, mode, bind, cpu string
+	frames, chunk, ring     int
+	busy, takeAll, sym      bool
+	hwMeta, huge            bool
+	gro                     groFlags
+}
+
+func (f *receiverFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.queues, "queues", "all", "rx queues: all, a number N (the first N), or a set like 0,2 or 4-7")
+	fs.IntVar(&f.frames, "frames", 4096, "UMEM frames per queue")
+	fs.IntVar(&f.chunk, "chunk", 2048, "bytes per frame: 2048 or 4096")
+	fs.IntVar(&f.ring, "ring", 0, "descriptors in each ring, a power of two (0: half of --frames)")
+	fs.StringVar(&f.mode, "mode", "auto", "how the XDP program is attached: auto, native or skb")
+	fs.StringVar(&f.bind, "bind", "auto", "how sockets are bound: auto, zerocopy or copy")
+	fs.BoolVar(&f.busy, "busy", false, "never sleep: poll without pause")
+	fs.StringVar(&f.cpu, "cpu", "", "processors for the queues' threads, like 1 or 1,2 (default: not pinned)")
+	fs.BoolVar(&f.huge, "huge", false, "back the UMEM with 2 MiB pages")
+	fs.BoolVar(&f.sym, "symmetric", false, "flow hash that is the same in both directions")
+	fs.BoolVar(&f.hwMeta, "hw-meta", false, "ask the device for hash, receive time and VLAN")
+	fs.BoolVar(&f.takeAll, "take-all", false, "take all traffic even of the interface that carries the default route or this SSH session")
+	f.gro.register(fs)
+}
+
+func (f *receiverFlags) config() (*xrx.Config, error) {
+	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, RingSize: f.ring, Busy: f.busy, TakeAll: f.takeAll,
+		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge}
+	var err error
+	if cfg.Queues, err = parseQueues(f.queues); err != nil {
+		return nil, err
+	}
+	if cfg.CPUs, err = parseSet("--cpu", f.cpu); err != nil {
+		return nil, err
+	}
+	if cfg.GRO, err = f.gro.config(); err != nil {
+		return nil, err
+	}
+	switch f.mode {
+	case "auto":
+	case "native":
+		cfg.Attach = bpf.Native
+	case "skb", "generic":
+		cfg.Attach = bpf.Generic
+	default:
+		return nil, usagef("--mode %q: want auto, native or skb", f.mode)
+	}
+	switch f.bind {
+	case "auto":
+	case "zerocopy":
+		cfg.Bind = xsk.ZeroCopy
+	case "copy":
+		cfg.Bind = xsk.Copy
+	default:
+		return nil, usagef("--bind %q: want auto, zerocopy or copy", f.bind)
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	return cfg, nil
+}
+
+// parseQueues reads --queues: nil means all.
+func parseQueues(s string) ([]int, error) {
+	if s == "" || s == "all" {
+		return nil, nil
+	}
+	if n, err := strconv.Atoi(s); err == nil {
+		if n < 1 || n > 4096 {
+			return nil, usagef("--queues %d: want at least one", n)
+		}
+		ids := make([]int, n)
+		for i := range ids {
+			ids[i] = i
+		}
+		return ids, nil
+	}
+	return parseSet("--queues", s)
+}
+
+// parseSet reads a list of numbers and ranges, like 0,2 or 4-7.
+func parseSet(flag, s string) (set []int, err error) {
+	if s == "" {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		lo, hi, isRange := strings.Cut(part, "-")
+		a, err := strconv.Atoi(lo)
+		b := a
+		if err == nil && isRange {
+			b, err = strconv.Atoi(hi)
+		}
+		if err != nil || a < 0 || b < a || b-a > 4096 {
+			return nil, usagef("%s %q: want numbers and ranges, like 0,2 or 4-7", flag, s)
+		}
+		for ; a <= b; a++ {
+			set = append(set, a)
+		}
+	}
+	return set, nil
+}
+
+// groFlags are the flags of the GRO engine, the same wherever packets are received or replayed.
+type groFlags struct {
+	on, profile, flush, udp string
+	flows                   int
+}
+
+func (f *groFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.on, "gro", "on", "merge segments before delivery: on or off")
+	fs.StringVar(&f.profile, "gro-profile", "linux69", "whose rules: linux69, linux618 or linux7")
+	fs.StringVar(&f.flush, "gro-flush", "0", "how long a packet may be held for more: 0 (end of poll), or a time like 200us")
+	fs.IntVar(&f.flows, "gro-flows", 0, "flows held at once (0: the default)")
+	fs.StringVar(&f.udp, "gro-udp", "", "UDP destination ports whose datagrams may be merged, like 4433,5000")
+}
+
+// config returns the engine's configuration, nil for off.
+func (f *groFlags) config() (*gro.Config, error) {
+	switch f.on {
+	case "off":
+		return nil, nil
+	case "on":
+	default:
+		return nil, usagef("--gro %q: want on or off", f.on)
+	}
+	cfg := &gro.Config{Flows: f.flows}
+	var err error
+	if cfg.Profile, err = gro.ParseProfile(f.profile); err != nil {
+		return nil, usagef("--gro-profile: %v", err)
+	}
+	if f.flush != "0" {
+		if cfg.Flush, err = time.ParseDuration(f.flush); err != nil || cfg.Flush < 0 || cfg.Flush > time.Second {
+			return nil, usagef("--gro-flush %q: want 0 or a time up to 1s, like 200us", f.flush)
+		}
+	}
+	ports, err := parseSet("--gro-udp", f.udp)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range ports {
+		if p < 1 || p > 65535 {
+			return nil, usageError{fmt.Errorf("--gro-udp: port %d: want 1 to 65535", p)}
+		}
+		cfg.UDPPorts = append(cfg.UDPPorts, uint16(p))
+	}
+	return cfg, nil
+}

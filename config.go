@@ -1,0 +1,79 @@
+package xrx
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"xrx/bpf"
+	"xrx/gro"
+	"xrx/umem"
+	"xrx/xsk"
+)
+
+// Config says how to receive. nil, and the zero value of every field, mean the documented default.
+type Config struct {
+	Queues []int // rx queues to bind; default: all that the interface has
+
+	Frames    int  // UMEM chunks per queue; default 4096
+	ChunkSize int  // bytes: 2048 (default) or 4096; anything from 2048 with Unaligned
+	Headroom  int  // bytes in front of XDP's own 256 for the hidden header; a multiple of 64, default 128
+	Unaligned bool // unaligned chunk mode
+	HugePages bool // 2 MiB pages, with a fallback that Mode.Notes names
+	RingSize  int  // descriptors in the fill and in the rx ring, a power of two; default half of Frames, rounded down
+
+	Attach       bpf.Mode // how the XDP program is attached: bpf.Auto (default), bpf.Native, bpf.Generic
+	Bind         xsk.Mode // how the sockets are bound: xsk.Auto (default), xsk.ZeroCopy, xsk.Copy
+	NoNeedWakeup bool     // don't ask for XDP_USE_NEED_WAKEUP
+	TakeAll      bool     // take all traffic even on the interface that carries this machine's default route
+
+	SymmetricHash bool // the flow hash is the same in both directions
+	HWMeta        bool // read the device's hash, receive time and VLAN where a device-bound program can
+
+	Budget      int           // packets per poll and queue; default 64
+	PollTimeout time.Duration // longest sleep while nothing arrives; default 100ms
+	Busy        bool          // never sleep: poll without pause (and SO_PREFER_BUSY_POLL where the driver has it)
+	CPUs        []int         // processors for the queues' threads, in order, used round robin; default: not pinned
+
+	GRO *gro.Config // merge segments before delivery; nil = off. gro.Config{} is the default engine
+
+	CloseTimeout time.Duration // how long Close waits for packets that consumers hold; default 2s
+}
+
+// Validate fills in the defaults and says what is wrong, if anything. Open calls it.
+func (c *Config) Validate() error {
+	if c.Frames == 0 {
+		c.Frames = 4096
+	}
+	if c.RingSize == 0 {
+		c.RingSize = max(1, 1<<(bits.Len(uint(c.Frames))-2))
+	}
+	if c.Budget == 0 {
+		c.Budget = 64
+	}
+	if c.PollTimeout == 0 {
+		c.PollTimeout = 100 * time.Millisecond
+	}
+	if c.CloseTimeout == 0 {
+		c.CloseTimeout = 2 * time.Second
+	}
+	switch {
+	case c.Frames < 2 || c.Frames > 1<<22:
+		return fmt.Errorf("xrx: %d frames per queue: want 2 to %d", c.Frames, 1<<22)
+	case bits.OnesCount(uint(c.RingSize)) != 1:
+		return fmt.Errorf("xrx: rings of %d descriptors: the kernel takes powers of two", c.RingSize)
+	case c.Budget < 1 || c.Budget > 1<<16:
+		return fmt.Errorf("xrx: budget %d: want 1 to %d packets per poll", c.Budget, 1<<16)
+	case c.PollTimeout < time.Millisecond || c.PollTimeout > time.Second:
+		return fmt.Errorf("xrx: poll timeout %v: want 1ms to 1s (a blocked poll does not notice that the interface was deleted)", c.PollTimeout)
+	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:
+		return errors.New("xrx: zero-copy needs the XDP program in native mode: generic mode accepts the bind and then loses packets")
+	}
+	return nil
+}
+
+// region returns the memory layout of one queue.
+func (c *Config) region() umem.Config {
+	return umem.Config{Frames: c.Frames, ChunkSize: c.ChunkSize, Headroom: c.Headroom, Unaligned: c.Unaligned, HugePages: c.HugePages}
+}

@@ -1,0 +1,35 @@
+package xrx
+
+import "xrx/umem"
+
+// counters are a queue's own counts. Their only writer is the queue's goroutine; others get a copy from it.
+type counters struct {
+	polls    uint64 // calls of Poll that found something
+	packets  uint64 // descriptors taken off the rx ring
+	bytes    uint64 // bytes of packets that went on, from the Ethernet header
+	squeezes uint64 // polls that used up their budget: more was waiting
+	sleeps   uint64 // system calls that waited for packets
+	wakeups  uint64 // system calls that told the driver about new frames
+
+	outPackets, outSegments, outBytes uint64 // delivered; segments as they were on the wire
+
+	cutChains uint64 // multi-buffer packets dropped because a buffer was missing or wrong
+	downs     uint64 // times the socket said that the interface is down
+}
+
+func (c *counters) count(n, budget int) {
+	if n == 0 {
+		return
+	}
+	c.polls++
+	c.packets += uint64(n)
+	if n == budget {
+		c.squeezes++
+	}
+}
+
+func (c *counters) delivered(h *umem.Header) {
+	c.outPackets++
+	c.outSegments += uint64(h.Segs)
+	c.outBytes += uint64(h.Total)
+}

@@ -1,0 +1,121 @@
+package xrx
+
+import (
+	"sync/atomic"
+
+	"xrx/fillring"
+	"xrx/gro"
+	"xrx/internal/sys"
+	"xrx/umem"
+	"xrx/xsk"
+)
+
+// Queue is one rx queue: its socket, its frames, its poll loop. All of it belongs to one goroutine, the queue's.
+type Queue struct {
+	id           int // rx queue of the interface
+	cfg          *Config
+	mem          *umem.Umem
+	pool         *umem.Pool
+	sock         *xsk.Socket
+	fill         *fillring.Refiller
+	gro          *gro.Engine // nil: no merging
+	packetOffset int
+
+	handle Handler      // one of the two is set while running
+	batch  BatchHandler //
+	in     []*umem.Header
+	out    []Packet
+	n      counters
+
+	chain   *umem.Header // first buffer of a packet whose last one has not come yet (nil: it was refused)
+	inChain bool         // between a descriptor with XDP_PKT_CONTD and one without
+	cut     bool         // a buffer of the chain was refused
+
+	receiver *Receiver
+	mail     mailbox     // questions from other goroutines
+	event    sys.Event   // wakes the thread out of its sleep
+	fds      sys.PollFds // the socket and the event
+
+	cpu        int         // -1: not pinned
+	registered atomic.Bool // in the XSKMAP
+	final      umem.Ledger // as it was when the memory was unmapped
+}
+
+// Poll is user-space NAPI: it takes at most budget packets off the rx ring, merges, delivers, and keeps the kernel
+// supplied with frames. It returns how many packets it took; a full budget means that more may wait.
+func (q *Queue) Poll(budget int) int {
+	q.pool.Reclaim() // frames that other goroutines released come home
+	q.fill.Refill()  // the kernel first: consumption may take its time
+	n := q.receive(budget)
+	ready := q.merge(n, budget)
+	q.deliver(ready)
+	q.fill.Refill() // what was just released is still in cache
+	q.n.count(n, budget)
+	return n
+}
+
+// receive takes up to budget packets off the rx ring into q.in. A descriptor that can't be right is counted by the
+// pool and goes no further.
+func (q *Queue) receive(budget int) int {
+	taken := 0
+	q.in = q.in[:0]
+	for taken < budget {
+		descs := q.sock.Rx.Peek(budget - taken)
+		if len(descs) == 0 {
+			break
+		}
+		for i := range descs {
+			d := &descs[i]
+			h, _ := q.pool.Receive(d.Addr, d.Len)
+			if d.Options&xsk.PktContd != 0 || q.inChain {
+				h = q.assemble(h, d.Options&xsk.PktContd != 0)
+			}
+			if h != nil {
+				q.n.bytes += uint64(h.Total)
+				q.in = append(q.in, h)
+			}
+		}
+		q.sock.Rx.Advance(len(descs))
+		taken += len(descs)
+	}
+	if taken > 0 {
+		q.sock.Rx.Release()
+	}
+	return taken
+}
+
+// merge gives what was received to GRO and returns what is ready for delivery, in order.
+func (q *Queue) merge(n, budget int) []*umem.Header {
+	if q.gro == nil {
+		return q.in
+	}
+	q.gro.ResetOut()
+	q.gro.Receive(q.in)
+	q.gro.EndPoll(q.now(), n == budget)
+	return q.gro.Out()
+}
+
+// deliver hands packets over. A handler's packets come back here and are free at once; a batch is its consumer's.
+func (q *Queue) deliver(ready []*umem.Header) {
+	if q.handle != nil {
+		for _, h := range ready {
+			q.pool.Deliver(h)
+			q.n.delivered(h)
+			gen := h.Gen()
+			q.handle(Packet{h, q, gen})
+			q.pool.ReleaseLocal(h, gen)
+		}
+		return
+	}
+	for len(ready) > 0 {
+		k := min(len(ready), cap(q.out))
+		q.out = q.out[:k]
+		for i, h := range ready[:k] {
+			q.pool.Deliver(h)
+			q.n.delivered(h)
+			q.out[i] = Packet{h, q, h.Gen()}
+		}
+		q.batch(q.out)
+		ready = ready[k:]
+	}
+}

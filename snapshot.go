@@ -1,0 +1,104 @@
+package xrx
+
+import (
+	"time"
+
+	"xrx/bpf"
+	"xrx/gro"
+	"xrx/internal/sys"
+	"xrx/stats"
+	"xrx/umem"
+)
+
+// Snapshot returns all counters as they are now. Each queue's are copied by its own goroutine, which also walks its
+// frames for the ledger; while Run is running that takes as long as a poll.
+func (r *Receiver) Snapshot() stats.Snapshot {
+	s := stats.Snapshot{At: time.Now(), CPU: stats.CPU(sys.ProcessUsage()), XDP: map[string]uint64{}}
+	if r.prog != nil {
+		if c, err := r.prog.Counters(); err == nil {
+			for reason, n := range c.Total {
+				if n > 0 {
+					s.XDP[bpf.Reason(reason).String()] = n
+				}
+			}
+		}
+	}
+	for _, q := range r.queues {
+		q.ask(func(q *Queue) { s.Queues = append(s.Queues, q.snapshot()) })
+	}
+	return s
+}
+
+// Ledger returns where every frame of every queue is.
+func (r *Receiver) Ledger() (l umem.Ledger) {
+	for _, q := range r.queues {
+		q.ask(func(q *Queue) { l = l.Add(q.ledger()) })
+	}
+	return l
+}
+
+func (q *Queue) ledger() umem.Ledger {
+	if q.pool == nil {
+		return q.final
+	}
+	return q.pool.Audit()
+}
+
+func (q *Queue) snapshot() stats.Queue {
+	s := stats.Queue{
+		Queue: q.id, Packets: q.n.packets, Bytes: q.n.bytes,
+		Polls: q.n.polls, Squeezes: q.n.squeezes, Sleeps: q.n.sleeps, Wakeups: q.n.wakeups,
+		OutPackets: q.n.outPackets, OutSegments: q.n.outSegments, OutBytes: q.n.outBytes,
+		FillPosted: q.fill.Stats.Posted, FillEmpty: q.fill.Stats.Empty, FillShort: q.fill.Stats.Short,
+		FillSize: q.cfg.RingSize, Ledger: q.ledger(), Drops: map[string]uint64{},
+	}
+	for f, n := range q.faults() {
+		if n > 0 {
+			s.Drops["descriptor_"+umem.Fault(f).String()] = n
+		}
+	}
+	if q.n.cutChains > 0 {
+		s.Drops["cut_chain"] = q.n.cutChains
+	}
+	if q.gro != nil {
+		s.GROIn, s.GROOut, s.GRO = groCounts(q.gro.Stats())
+	}
+	if q.sock != nil {
+		s.FillLevel, s.RxLevel = q.fill.Level(), q.sock.Rx.Level()
+		if k, err := q.sock.Stats(); err == nil {
+			s.Kernel = stats.Kernel{RxDropped: k.RxDropped, RxInvalidDescs: k.RxInvalidDescs, RxRingFull: k.RxRingFull, RxFillRingEmptyDescs: k.RxFillRingEmptyDescs}
+		}
+	}
+	if q.mail.running {
+		s.CPU = stats.CPU(sys.ThreadUsage())
+	}
+	return s
+}
+
+// groCounts sums up why packets were not merged, or not merged any further, by reason.
+func groCounts(g *gro.Stats) (in, out uint64, reasons map[string]uint64) {
+	reasons = make(map[string]uint64)
+	for r := range gro.NumReasons {
+		if n := g.Normal[r] + g.Flush[r]; n > 0 {
+			reasons[r.String()] = n
+		}
+	}
+	return g.In, g.Out, reasons
+}
+
+func (q *Queue) faults() [umem.NumFaults]uint64 {
+	if q.pool == nil {
+		return [umem.NumFaults]uint64{}
+	}
+	return q.pool.Faults
+}
+
+// Registered reports whether every queue receives now: the moment from which Run has taken the traffic.
+func (r *Receiver) Registered() bool {
+	for _, q := range r.queues {
+		if !q.registered.Load() {
+			return false
+		}
+	}
+	return true
+}
