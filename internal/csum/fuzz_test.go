@@ -4,6 +4,8 @@ import "testing"
 
 // FuzzSum holds every kernel to the oracle at every alignment within a cache
 // line, and cuts the input in two, whose sums must add up to that of the whole.
+// Run it with -fuzzminimizetime 10x: with the default the workers spend their time
+// shrinking inputs (80,000 executions a second against 2,000).
 func FuzzSum(f *testing.F) {
 	for _, n := range []int{0, 1, 7, 20, 63, 64, 65, 127, 128, 129, 191, 257, 1448, 1460, 9001} {
 		f.Add(bytesOf(12, n), uint8(n), uint16(n/3))
