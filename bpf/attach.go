@@ -85,7 +85,7 @@ type Attachment struct {
 //
 // With HWMeta the device-bound program is tried first (Native or Auto), then the plain one natively, then, with Auto, in generic mode.
 // The steps refused before the one that worked are in Attempts. If another program is there, Attach changes nothing and
-// returns a *BusyError; if no step worked, an *AttachError.
+// returns a *BusyError; without such an interface, ENODEV; if no step worked, an *AttachError.
 func (p *Program) Attach(ifindex int, mode Mode) (*Attachment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,8 +95,8 @@ func (p *Program) Attach(ifindex int, mode Mode) (*Attachment, error) {
 	if ifindex <= 0 {
 		return nil, fmt.Errorf("bpf: attach: interface index %d is none", ifindex)
 	}
-	// The kernel too refuses a second program, except where it may replace one of the same kind by netlink, which a
-	// link never does. Asking first is for the name, and to not try a mode that isn't meant.
+	// A link never replaces another program: the kernel would refuse too. Asking first is for the name, and so that no
+	// mode is taken for refused that is only occupied.
 	if err := busy(ifindex, nil); err != nil {
 		return nil, err
 	}
@@ -113,8 +113,8 @@ func (p *Program) Attach(ifindex int, mode Mode) (*Attachment, error) {
 			return a, nil
 		}
 		if isBusy(err) {
-			if other := busy(ifindex, err); other != nil {
-				return nil, other
+			if err := busy(ifindex, err); err != nil {
+				return nil, err
 			}
 		}
 		a.attempts = append(a.attempts, Attempt{Mode: s.mode, HWMeta: s.hwMeta, Err: err, Why: whyNotAttached(err, s.mode, s.hwMeta)})
@@ -142,10 +142,10 @@ func (p *Program) steps(mode Mode) []step {
 		if p.hints != nil {
 			steps = append(steps, step{p.hints, Native, true})
 		}
-		steps = append(steps, step{p.plain, Native, false})
+		steps = append(steps, step{p.obj.Plain, Native, false})
 	}
 	if mode != Native {
-		steps = append(steps, step{p.plain, Generic, false})
+		steps = append(steps, step{p.obj.Plain, Generic, false})
 	}
 	return steps
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -55,11 +56,16 @@ func (e *BusyError) Error() string {
 // Unwrap gives the kernel's refusal, if it came to that.
 func (e *BusyError) Unwrap() error { return e.Err }
 
-// busy looks for a program on the interface: nil when there is none. An interface that can't be asked is the attach step's to report.
+// busy looks for a program on the interface: nil when there is none, ENODEV when there is no such interface, which
+// the attach step would only call EINVAL. cause goes into the BusyError.
 func busy(ifindex int, cause error) error {
 	l, err := netlink.LinkByIndex(ifindex)
+	var none netlink.LinkNotFoundError
+	if errors.As(err, &none) {
+		return fmt.Errorf("bpf: attach: no interface has index %d in this network namespace: %w", ifindex, syscall.ENODEV)
+	}
 	if err != nil {
-		return nil
+		return nil // without netlink the attach step finds out, nameless
 	}
 	xdp := l.Attrs().Xdp
 	if xdp == nil || !xdp.Attached {

@@ -34,7 +34,7 @@ func BenchmarkCost(b *testing.B) {
 					}
 				}
 				b.ResetTimer()
-				_, d, err := p.Plain().Benchmark(pkt.data, b.N, nil)
+				_, d, err := p.Prog().Benchmark(pkt.data, b.N, nil)
 				if err != nil {
 					b.Fatal(err)
 				}

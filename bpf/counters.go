@@ -58,7 +58,7 @@ func (p *Program) Counters() (Counters, error) {
 		return Counters{}, ErrClosed
 	}
 	var perCPU []xrxXrxCounts
-	if err := p.counts.Lookup(uint32(0), &perCPU); err != nil {
+	if err := p.obj.Counts.Lookup(uint32(0), &perCPU); err != nil {
 		return Counters{}, fmt.Errorf("bpf: read counters: %w", err)
 	}
 	c := Counters{PerCPU: make([]Counts, len(perCPU))}

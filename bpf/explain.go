@@ -24,7 +24,7 @@ func whyNotAttached(err error, mode Mode, hwMeta bool) string {
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return "this kernel can't attach XDP by bpf_link: 5.9 or later is needed"
 	case errors.Is(err, syscall.EPERM):
-		return "not permitted: run as root, or with CAP_BPF and CAP_NET_ADMIN"
+		return "not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
 	case errors.Is(err, syscall.ENODEV):
 		return "no such interface in this network namespace"
 	case errors.Is(err, syscall.ERANGE):

@@ -9,8 +9,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// Plain is the program that BPF_PROG_TEST_RUN runs in tests; the device-bound one can't be run so.
-func (p *Program) Plain() *ebpf.Program { return p.plain }
+// Prog is the plain program, which BPF_PROG_TEST_RUN runs in tests; the device-bound one can't be run so.
+func (p *Program) Prog() *ebpf.Program { return p.obj.Plain }
 
 // Spec is the embedded object as read.
 func Spec() (*ebpf.CollectionSpec, error) { return loadXrx() }
@@ -129,12 +129,10 @@ func loadEdited(opts Options, name string, edit func(asm.Instructions) (asm.Inst
 		return nil, err
 	}
 	spec.Programs = map[string]*ebpf.ProgramSpec{xrxProgXrxRx: prog}
-	coll, err := ebpf.NewCollection(spec)
-	if err != nil {
+	p := newProgram(opts, spec)
+	if err := spec.LoadAndAssign(&p.obj, nil); err != nil {
 		return nil, err
 	}
-	p := &Program{opts: opts}
-	p.adopt(coll)
 	return p, nil
 }
 

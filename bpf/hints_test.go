@@ -73,7 +73,7 @@ func TestHintsOfTheNICGoBeforeOurOwn(t *testing.T) {
 			must(t, err)
 			t.Cleanup(func() { must(t, p.Close()) })
 			register(t, p)
-			verdict, b := run(t, p.Plain(), test.packet)
+			verdict, b := run(t, p.Prog(), test.packet)
 			if verdict != xdpRedirect {
 				t.Errorf("verdict %d, want redirect", verdict)
 			}

@@ -22,7 +22,7 @@ func (p *Program) Info() ([]Info, error) {
 	if p.closed {
 		return nil, ErrClosed
 	}
-	plain, err := p.describe(p.plain)
+	plain, err := p.describe(p.obj.Plain)
 	if err != nil {
 		return nil, err
 	}

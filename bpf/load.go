@@ -23,7 +23,8 @@ const fragsSince = 5<<16 | 18<<8
 //
 // With HWMeta two programs are loaded over the same maps, the device-bound one and the plain one to fall back to;
 // where the device-bound one is refused, Load succeeds with the plain one and Attach tells why in its attempts.
-// Errors wrap the errno: EPERM without CAP_BPF and CAP_NET_ADMIN, ENOMEM, or a verifier's EINVAL or EACCES.
+// Errors wrap the errno: EPERM without CAP_BPF and CAP_NET_ADMIN, EACCES without
+// CAP_PERFMON (the verifier then forbids offsets into the packet that are not constant), ENOMEM.
 func Load(opts Options) (*Program, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -40,21 +41,22 @@ func Load(opts Options) (*Program, error) {
 		return nil, err
 	}
 
-	p := &Program{opts: opts}
+	p := newProgram(opts, spec)
 	if opts.HWMeta {
-		coll, err := ebpf.NewCollection(spec)
+		var both struct {
+			objects
+			Hints *ebpf.Program `ebpf:"xrx_rx_hints"`
+		}
+		err := spec.LoadAndAssign(&both, nil)
 		if err == nil {
-			p.adopt(coll)
+			p.obj, p.hints = both.objects, both.Hints
 			return p, nil
 		}
 		p.hintsRefused = &Attempt{Mode: Native, HWMeta: true, Err: err, Why: whyHintsNotLoaded(err)}
 	}
-	delete(spec.Programs, xrxProgXrxRxHints)
-	coll, err := ebpf.NewCollection(spec)
-	if err != nil {
+	if err := spec.LoadAndAssign(&p.obj, nil); err != nil {
 		return nil, fmt.Errorf("bpf: load: %w", explainLoad(err))
 	}
-	p.adopt(coll)
 	return p, nil
 }
 
@@ -99,8 +101,8 @@ func boolByte(b bool) uint8 {
 // explainLoad puts what to try next in front of what went wrong.
 func explainLoad(err error) error {
 	switch {
-	case errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("not permitted: run as root, or with CAP_BPF and CAP_NET_ADMIN: %w", err)
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON: %w", err)
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return fmt.Errorf("this kernel lacks something the program needs (5.9 or later is needed): %w", err)
 	case errors.Is(err, syscall.ENOMEM):
@@ -114,8 +116,8 @@ func whyHintsNotLoaded(err error) string {
 	switch {
 	case errors.Is(err, syscall.EOPNOTSUPP):
 		return "the driver offers no receive metadata"
-	case errors.Is(err, syscall.EPERM):
-		return "not permitted: run as root, or with CAP_BPF and CAP_NET_ADMIN"
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return "not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
 	case errors.Is(err, syscall.EINVAL):
 		return "the kernel doesn't take device-bound programs (they came with 6.3), or there is no such device"
 	}

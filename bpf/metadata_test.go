@@ -86,7 +86,7 @@ func TestMetadataOfEachKindOfPacket(t *testing.T) {
 			var got umem.Meta
 			want := bpf.Counts{bpf.Redirected: 1, bpf.TooShort: uint64(test.counts & short), bpf.Unparsed: uint64(test.counts / unparsed)}
 			if c := counted(t, p, func() {
-				verdict, meta := run(t, p.Plain(), test.packet)
+				verdict, meta := run(t, p.Prog(), test.packet)
 				if verdict != xdpRedirect {
 					t.Errorf("verdict %d, want redirect", verdict)
 				}
@@ -156,7 +156,7 @@ func TestEveryPacketGoesWhereItShould(t *testing.T) {
 			test.prepare(t, p)
 			if c := counted(t, p, func() {
 				for range packets {
-					verdict, meta := run(t, p.Plain(), ipv4())
+					verdict, meta := run(t, p.Prog(), ipv4())
 					if verdict != test.verdict || (len(meta) != 0) != test.meta {
 						t.Errorf("verdict %d with %d bytes of metadata, want %d", verdict, len(meta), test.verdict)
 					}
@@ -214,8 +214,8 @@ func TestSymmetricHashIsTheSameBothWaysAndOtherwiseNot(t *testing.T) {
 	for _, symmetric := range []bool{false, true} {
 		p := registered(t, bpf.Options{Symmetric: symmetric, Seed: 0x1234567890abcdef})
 		for _, pair := range pairs {
-			_, ab := run(t, p.Plain(), pair.ab)
-			_, ba := run(t, p.Plain(), pair.ba)
+			_, ab := run(t, p.Prog(), pair.ab)
+			_, ba := run(t, p.Prog(), pair.ba)
 			x, y := decode(t, ab), decode(t, ba)
 			if (x.Hash == y.Hash) != symmetric {
 				t.Errorf("%s, symmetric=%t: %08x one way, %08x the other", pair.name, symmetric, x.Hash, y.Hash)
@@ -234,9 +234,9 @@ func TestAllFragmentsOfADatagramHashTheSame(t *testing.T) {
 		"IPv4": {ipv4(fragment(0x2000)), ipv4(fragment(0x2064), ports(1, 2)), ipv4(fragment(0x00c8), ports(3, 4))},
 		"IPv6": {ipv6ext(44, join(fragHeader(60, 0, true), extHeader(17, 0))), ipv6ext(44, fragHeader(60, 100, true), ports(1, 2)), ipv6ext(44, fragHeader(60, 200, false), ports(3, 4))},
 	} {
-		_, first := run(t, p.Plain(), parts[0])
+		_, first := run(t, p.Prog(), parts[0])
 		for i, part := range parts[1:] {
-			if _, meta := run(t, p.Plain(), part); !bytes.Equal(meta[:4], first[:4]) {
+			if _, meta := run(t, p.Prog(), part); !bytes.Equal(meta[:4], first[:4]) {
 				t.Errorf("%s: fragment %d hashes to % x, the first to % x", name, i+1, meta[:4], first[:4])
 			}
 		}
@@ -247,8 +247,8 @@ func TestSeedChangesTheHash(t *testing.T) {
 	testnet.Require(t, "root", "afxdp")
 	one, two := registered(t, bpf.Options{Seed: 1}), registered(t, bpf.Options{Seed: 2})
 	for name, packet := range map[string][]byte{"IPv4": ipv4(), "IPv6": ipv6(17), "ARP": ether(0x0806, nil)} {
-		_, a := run(t, one.Plain(), packet)
-		_, b := run(t, two.Plain(), packet)
+		_, a := run(t, one.Prog(), packet)
+		_, b := run(t, two.Prog(), packet)
 		if bytes.Equal(a[:4], b[:4]) {
 			t.Errorf("%s hashes to % x with both seeds", name, a[:4])
 		}

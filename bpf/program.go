@@ -10,14 +10,10 @@ import (
 
 // Program is the loaded program with its maps. All methods may be called from any goroutine.
 type Program struct {
-	opts Options
-
-	plain    *ebpf.Program
+	opts     Options
+	switchAt uint32 // offset of the on-off switch in obj.Globals
+	obj      objects
 	hints    *ebpf.Program // nil unless HWMeta was asked for and granted
-	xsks     *ebpf.Map
-	counts   *ebpf.Map
-	disabled *ebpf.Variable
-	coll     *ebpf.Collection
 
 	hintsRefused *Attempt // why hints is nil although it was asked for
 
@@ -26,17 +22,25 @@ type Program struct {
 	attachments map[*Attachment]struct{} // those not closed yet
 }
 
+// objects are the kernel's, by their names in the C; LoadAndAssign fills them in. The variables are left out on purpose:
+// for one of them the library would map its section into memory, and unmap it whenever the garbage
+// collector comes by. A map update turns the switch as well.
+type objects struct {
+	Plain   *ebpf.Program `ebpf:"xrx_rx"`
+	Sockets *ebpf.Map     `ebpf:"xsks"`
+	Counts  *ebpf.Map     `ebpf:"counts"`
+	Globals *ebpf.Map     `ebpf:".bss"`
+}
+
 // ErrClosed is returned by the methods of a closed Program.
 var ErrClosed = errors.New("bpf: program is closed")
 
-func (p *Program) adopt(coll *ebpf.Collection) {
-	p.coll = coll
-	p.plain = coll.Programs[xrxProgXrxRx]
-	p.hints = coll.Programs[xrxProgXrxRxHints]
-	p.xsks = coll.Maps[xrxMapXsks]
-	p.counts = coll.Maps[xrxMapCounts]
-	p.disabled = coll.Variables[xrxVarDisabled]
-	p.attachments = make(map[*Attachment]struct{})
+func newProgram(opts Options, spec *ebpf.CollectionSpec) *Program {
+	return &Program{
+		opts:        opts,
+		switchAt:    spec.Variables[xrxVarDisabled].Offset,
+		attachments: make(map[*Attachment]struct{}),
+	}
 }
 
 // Register sends the packets of a queue to the AF_XDP socket fd, from now until Unregister, or until the socket is closed:
@@ -53,7 +57,7 @@ func (p *Program) Register(queue, fd int) error {
 	if fd < 0 {
 		return fmt.Errorf("bpf: register queue %d: fd %d is none", queue, fd)
 	}
-	if err := p.xsks.Put(uint32(queue), uint32(fd)); err != nil {
+	if err := p.obj.Sockets.Put(uint32(queue), uint32(fd)); err != nil {
 		return fmt.Errorf("bpf: register queue %d: %w", queue, err)
 	}
 	return nil
@@ -66,7 +70,7 @@ func (p *Program) Unregister(queue int) error {
 	if err := p.checkQueue(queue); err != nil {
 		return err
 	}
-	if err := p.xsks.Delete(uint32(queue)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := p.obj.Sockets.Delete(uint32(queue)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("bpf: unregister queue %d: %w", queue, err)
 	}
 	return nil
@@ -90,11 +94,11 @@ func (p *Program) SetEnabled(on bool) error {
 	if p.closed {
 		return ErrClosed
 	}
-	var disabled uint32
+	globals := make([]byte, p.obj.Globals.ValueSize()) // nothing else in there is ever set
 	if !on {
-		disabled = 1
+		globals[p.switchAt] = 1
 	}
-	if err := p.disabled.Set(disabled); err != nil {
+	if err := p.obj.Globals.Put(uint32(0), globals); err != nil {
 		return fmt.Errorf("bpf: set enabled=%t: %w", on, err)
 	}
 	return nil
@@ -118,6 +122,6 @@ func (p *Program) Close() error {
 	for _, a := range left {
 		errs = append(errs, a.Close())
 	}
-	p.coll.Close()
+	errs = append(errs, p.obj.Plain.Close(), p.hints.Close(), p.obj.Sockets.Close(), p.obj.Counts.Close(), p.obj.Globals.Close())
 	return errors.Join(errs...)
 }

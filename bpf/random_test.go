@@ -25,7 +25,7 @@ func TestProgramAgreesWithTheOracleOnRandomPackets(t *testing.T) {
 		got := counted(t, p, func() {
 			for range rounds {
 				packet := randomPacket(r)
-				verdict, meta := run(t, p.Plain(), packet)
+				verdict, meta := run(t, p.Prog(), packet)
 				o := expect(packet, symmetric, seed)
 				if m := decode(t, meta); verdict != xdpRedirect || m != o.meta {
 					t.Fatalf("seed %d: verdict %d, metadata\n%+v, the oracle has\n%+v for\n% x", seed, verdict, m, o.meta, packet)

@@ -14,7 +14,7 @@ volatile const __u8 refuse_meta;
 /* xrx_rx_hints: prefer the NIC's flow hash to ours. */
 volatile const __u8 hw_hash;
 
-/* Written by user space at any time: 1 lets everything pass. Read once a packet. */
+/* Written by user space at any time, in its first byte: anything but 0 lets everything pass. */
 volatile __u32 disabled;
 
 struct {
