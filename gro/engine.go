@@ -31,6 +31,9 @@ type Engine struct {
 	out    []*umem.Header
 	nout   int
 	st     Stats
+
+	pk      pkt // the packet being parsed
+	touched byte
 }
 
 // New makes an engine over p's frames, with everything that it will ever allocate.

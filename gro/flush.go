@@ -45,7 +45,7 @@ func (e *Engine) NextDeadline() (ns int64, ok bool) {
 	if i == 0 {
 		return 0, false
 	}
-	if since := e.ents[i].since; since != unstamped {
+	if since := e.ents[i].since; e.cfg.Flush != 0 && since != unstamped {
 		return since + int64(e.cfg.Flush), true
 	}
 	return unstamped, true

@@ -99,7 +99,7 @@ func (e *Engine) matchTCP(en *entry, pk *pkt) Reason {
 	switch {
 	case en.ack != pk.ack:
 		return TCPAck
-	case en.opt != pk.opt:
+	case !sameOptions(en, pk):
 		return TCPOptions
 	case pk.pay > uint32(en.gso):
 		return TCPLonger
@@ -134,4 +134,17 @@ func (e *Engine) matchSize(en *entry, pk *pkt) Reason {
 		return Count
 	}
 	return None
+}
+
+// sameOptions is T6. The data offsets are equal, so both have the same number of words.
+func sameOptions(en *entry, pk *pkt) bool {
+	if en.opt[0] != pk.opt[0] || en.opt[1] != pk.opt[1] {
+		return false
+	}
+	for i := 2; i < optWords(pk.word); i++ {
+		if en.opt[i] != pk.opt[i] {
+			return false
+		}
+	}
+	return true
 }

@@ -2,7 +2,6 @@ package gro
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"xrx/umem"
 )
@@ -16,7 +15,7 @@ var (
 type pkt struct {
 	key
 	wide
-	opt [5]uint64 // TCP options: see tcpOptions
+	opt [5]uint64 // TCP options: see tcpOptions; the first two words are always set, the rest if used
 
 	hash uint32
 	seq  uint32
@@ -46,13 +45,10 @@ func (pk *pkt) refuse(r Reason) {
 	}
 }
 
-func (pk *pkt) shape() uint64 { return pk.k3 >> 48 }
+// optWords returns how many words of opt the TCP options take: of a TCP header word (the data offset), 0 for UDP.
+func optWords(word uint32) int { return (int(word>>28) - 4) / 2 }
 
-// mix is a keyed hash of two words to 64 bits (the folded multiplication of wyhash).
-func mix(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a, b)
-	return hi ^ lo
-}
+func (pk *pkt) shape() uint64 { return pk.k3 >> 48 }
 
 // seal computes the hash; the key is complete. Label and tunnel addresses are not hashed: flows that differ in nothing
 // else share a bucket.

@@ -4,6 +4,9 @@ import (
 	"xrx/umem"
 )
 
+// Ports whose datagrams are counted as tunnels (E4, E5).
+const portVXLAN, portGeneve = 4789, 6081
+
 // udp reads the UDP header at off of b, where n bytes are left of the datagram.
 func (e *Engine) udp(h *umem.Header, pk *pkt, b []byte, off, n int) {
 	l4 := b[off:]
@@ -16,7 +19,7 @@ func (e *Engine) udp(h *umem.Header, pk *pkt, b []byte, off, n int) {
 	port, ulen := be.Uint16(l4[2:]), int(be.Uint16(l4[4:]))
 	if e.udpPorts[port/64]>>(port%64)&1 != 0 { // U1
 		e.seal(pk)
-	} else if port == 4789 || port == 6081 {
+	} else if port == portVXLAN || port == portGeneve {
 		pk.refuse(TunnelUDP)
 	} else {
 		pk.refuse(UDPOff)

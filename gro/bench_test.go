@@ -1,0 +1,160 @@
+package gro
+
+import (
+	"testing"
+	"time"
+
+	"xrx/umem"
+)
+
+// The six traces of the benchmark: bursts of 64 frames, GRO flushed after each. What is timed is GRO with parsing and
+// checksums, flush and delivery; frames are filled before the clock starts.
+const burst = 64
+
+type flowState struct {
+	seq uint32
+	id  uint16
+}
+
+var xorshift uint64 = 0x9E3779B97F4A7C15
+
+func rnd() uint64 {
+	xorshift ^= xorshift << 13
+	xorshift ^= xorshift >> 7
+	xorshift ^= xorshift << 17
+	return xorshift
+}
+
+// trace returns n frames of size payload bytes; pick chooses the flow of frame i.
+func trace(n, flows, size int, udp bool, pick func(i int) int) [][]byte {
+	s := make([]flowState, flows)
+	for i := range s {
+		s[i] = flowState{uint32(i) * 7919, uint16(i * 31)}
+	}
+	out := make([][]byte, n)
+	payload := make([]byte, size)
+	for i := range out {
+		f := pick(i)
+		for j := range payload {
+			payload[j] = byte(rnd())
+		}
+		sp := spec{saddr: uint16(f), sport: uint16(20000 + f%40000), id: s[f].id, payload: payload, udp: udp, ack: 0x01020304, seq: s[f].seq, dport: 5201}
+		if udp {
+			sp.dport = 4433
+		} else {
+			sp.opt = []byte{1, 1, 8, 10, 0, 0, byte((1000 + i/burst) >> 8), byte(1000 + i/burst), 0, 0, 0, 77}
+		}
+		out[i] = sp.build()
+		s[f].id++
+		s[f].seq += uint32(size)
+	}
+	return out
+}
+
+var traces = []struct {
+	name string
+	make func() [][]byte
+	udp  bool
+}{
+	{"T1", func() [][]byte { return trace(1024, 1, 1448, false, func(int) int { return 0 }) }, false},
+	{"T2a", func() [][]byte { return trace(1024, 64, 1448, false, func(i int) int { return i % 64 }) }, false},
+	{"T2b", func() [][]byte {
+		return trace(1024, 64, 1448, false, func(i int) int { return (i/64*8 + i%8) % 64 })
+	}, false},
+	{"T3", func() [][]byte { return trace(10048, 10000, 1448, false, func(i int) int { return i % 10000 }) }, false},
+	{"T4", func() [][]byte { return trace(4096, 256, 18, true, func(int) int { return int(rnd() >> 33 % 256) }) }, false},
+	{"T5", func() [][]byte { return trace(1024, 1, 1200, true, func(int) int { return 0 }) }, true},
+}
+
+// lab is the benchmarks' rig: no copies, no checks.
+type lab struct {
+	u  *umem.Umem
+	p  *umem.Pool
+	e  *Engine
+	hs []*umem.Header
+}
+
+func newLab(tb testing.TB, cfg Config, frames int) *lab {
+	u, err := umem.New(umem.Config{Frames: frames})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pools, err := u.Split(1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e, err := New(pools[0], cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l := &lab{u: u, p: pools[0], e: e}
+	tb.Cleanup(func() {
+		if a := l.p.Audit(); a.Lost != 0 {
+			tb.Errorf("ledger: %v", a)
+		}
+		if err := u.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return l
+}
+
+// load puts a burst into frames.
+func (l *lab) load(pkts [][]byte) {
+	var slots [burst]uint64
+	l.p.Fill(slots[:len(pkts)])
+	l.hs = l.hs[:0]
+	for i, b := range pkts {
+		addr := slots[i] + uint64(l.u.PacketOffset())
+		copy(l.u.Memory()[addr:], b)
+		h, _ := l.p.Receive(addr, uint32(len(b)))
+		l.hs = append(l.hs, h)
+	}
+}
+
+// run is what is timed.
+func (l *lab) run() {
+	l.e.Receive(l.hs)
+	l.e.EndPoll(0, false)
+	l.handOver()
+}
+
+func (l *lab) handOver() {
+	for _, h := range l.e.Out() {
+		l.p.Deliver(h)
+		l.p.ReleaseLocal(h, h.Gen())
+	}
+	l.e.ResetOut()
+}
+
+func BenchmarkTraces(b *testing.B) {
+	for _, tr := range traces {
+		pkts := tr.make()
+		for _, v := range []Verify{VerifyAll, VerifyOff} {
+			name := tr.name + "/verified"
+			if v == VerifyOff {
+				name = tr.name + "/trusted"
+			}
+			b.Run(name, func(b *testing.B) {
+				cfg := Config{Verify: v}
+				if tr.udp {
+					cfg.UDPPorts = []uint16{4433}
+				}
+				l := newLab(b, cfg, 4096)
+				var total time.Duration
+				at := 0
+				for b.Loop() {
+					l.load(pkts[at : at+burst])
+					if at += burst; at+burst > len(pkts) {
+						at = 0
+					}
+					t := time.Now()
+					l.run()
+					total += time.Since(t)
+				}
+				b.ReportMetric(float64(total.Nanoseconds())/float64(b.N*burst), "ns/pkt")
+				b.ReportMetric(l.e.Stats().Ratio(), "ratio")
+			})
+		}
+	}
+}
