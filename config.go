@@ -21,7 +21,8 @@ type Config struct {
 	Headroom  int  // bytes in front of XDP's own 256 for the hidden header; a multiple of 64, default 128
 	Unaligned bool // unaligned chunk mode
 	HugePages bool // 2 MiB pages, with a fallback that Mode.Notes names
-	RingSize  int  // descriptors in the fill and in the rx ring, a power of two; default half of Frames, rounded down
+	RingSize  int  // descriptors in the fill ring, a power of two; default half of Frames, rounded down
+	RxSize    int  // descriptors in the rx ring, a power of two; default RingSize
 
 	Attach       bpf.Mode // how the XDP program is attached: bpf.Auto (default), bpf.Native, bpf.Generic
 	Bind         xsk.Mode // how the sockets are bound: xsk.Auto (default), xsk.ZeroCopy, xsk.Copy
@@ -49,6 +50,9 @@ func (c *Config) Validate() error {
 	if c.RingSize == 0 {
 		c.RingSize = max(1, 1<<(bits.Len(uint(c.Frames))-2))
 	}
+	if c.RxSize == 0 {
+		c.RxSize = c.RingSize
+	}
 	if c.Budget == 0 {
 		c.Budget = 64
 	}
@@ -61,8 +65,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Frames < 2 || c.Frames > 1<<22:
 		return fmt.Errorf("xrx: %d frames per queue: want 2 to %d", c.Frames, 1<<22)
-	case bits.OnesCount(uint(c.RingSize)) != 1:
-		return fmt.Errorf("xrx: rings of %d descriptors: the kernel takes powers of two", c.RingSize)
+	case bits.OnesCount(uint(c.RingSize)) != 1 || bits.OnesCount(uint(c.RxSize)) != 1:
+		return fmt.Errorf("xrx: rings of %d and %d descriptors: the kernel takes powers of two", c.RingSize, c.RxSize)
 	case c.Budget < 1 || c.Budget > 1<<16:
 		return fmt.Errorf("xrx: budget %d: want 1 to %d packets per poll", c.Budget, 1<<16)
 	case c.PollTimeout < time.Millisecond || c.PollTimeout > time.Second:

@@ -3,7 +3,9 @@ package xrx_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -17,7 +19,22 @@ import (
 	"xrx/umem"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if iface := os.Getenv("XRX_TEST_RECEIVE"); iface != "" {
+		receiveUntilKilled(iface)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// receiveUntilKilled is a receiver in a process of its own, for tests that kill it.
+func receiveUntilKilled(iface string) {
+	r, err := xrx.Open(iface, nil)
+	if err == nil {
+		err = r.Run(context.Background(), xrx.Handler(func(p xrx.Packet) { fmt.Println("received", p.Len()) }))
+	}
+	fmt.Println(err)
+	os.Exit(1)
+}
 
 // open opens a receiver on b0 that is closed, with its ledger checked, when the test ends.
 func open(t testing.TB, n *testnet.Net, cfg *xrx.Config) *xrx.Receiver {
@@ -111,12 +128,13 @@ func sender(t testing.TB, n *testnet.Net) *afpacket.Sender {
 type frameMaker struct {
 	n       *testnet.Net
 	flows   int
+	window  uint64
 	payload [1514]byte
 	f       frames.Frame
 }
 
 func newFrameMaker(n *testnet.Net, flows int) *frameMaker {
-	m := &frameMaker{n: n, flows: flows}
+	m := &frameMaker{n: n, flows: flows, window: maxWindow}
 	for i := range m.payload {
 		m.payload[i] = byte(i*7 + i>>8)
 	}
@@ -171,19 +189,19 @@ func sequence(b []byte, m xrx.Meta) uint64 {
 	return binary.LittleEndian.Uint64(b[int(m.L4Off)+h:])
 }
 
-// window is how many frames may be on their way: less than a ring holds, so that a receiver that is not scheduled for a
+// maxWindow is how many frames may be on their way: less than a ring holds, so that a receiver that is not scheduled for a
 // while (a busy test machine) delays the sender and loses nothing.
-const window = 1024
+const maxWindow = 1024
 
-// send sends frames first..first+count-1, never more than window ahead of what arrived says has come.
+// send sends frames first..first+count-1, never more than m.window ahead of what arrived says has come.
 func (m *frameMaker) send(t testing.TB, s *afpacket.Sender, first, count uint64, arrived func() uint64) {
 	t.Helper()
-	const batch = 64
+	batch := min(64, m.window)
 	buf := make([]byte, 0, batch*1514)
 	list := make([][]byte, 0, batch)
 	for sent := uint64(0); sent < count; {
 		k := min(count-sent, batch)
-		for deadline := time.Now().Add(5 * time.Second); sent+k > arrived()+window; runtime.Gosched() {
+		for deadline := time.Now().Add(5 * time.Second); sent+k > arrived()+m.window; runtime.Gosched() {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d frames sent, %d arrived, and nothing more for 5 s", sent, arrived())
 			}

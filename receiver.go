@@ -154,7 +154,7 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 		return q, fmt.Errorf("xrx: eventfd: %w", err)
 	}
 	q.sock, err = xsk.Open(xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: id,
-		FillSize: r.cfg.RingSize, RxSize: r.cfg.RingSize, NoNeedWakeup: r.cfg.NoNeedWakeup})
+		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup})
 	if err != nil {
 		return q, fmt.Errorf("xrx: queue %d: %w", id, err)
 	}
