@@ -27,12 +27,13 @@ const (
 	DoubleRelease   Misuse = iota // released more often than retained
 	UseAfterRelease               // a handle from an earlier life of the frame
 	ForeignAddress                // memory that is not in this Umem
-	NotDelivered                  // released while the kernel, GRO or the free list owns it
+	NotDelivered                  // retained or released while the kernel, GRO or the free list owns it
 	Corrupt                       // the hidden header was overwritten by a stray write
+	NotReceived                   // held, delivered or dropped by the queue while it is not the queue's to hand on
 )
 
 var misuseNames = [...]string{"double release", "use after release", "address outside the UMEM",
-	"release of a frame that no consumer holds", "hidden header overwritten"}
+	"use or release of a frame that no consumer holds", "hidden header overwritten", "hand-on of a frame that is not received or held"}
 
 func (m Misuse) String() string { return misuseNames[m] }
 

@@ -24,7 +24,7 @@ func (u *Umem) RefOf(h *Header) Ref {
 	return Ref((uintptr(unsafe.Pointer(h))-uintptr(u.base))/refUnit) + 1
 }
 
-// base returns the offset of h's chunk in the region: the address that goes on a fill ring.
+// chunkOf returns the offset of h's chunk in the region: the address that goes on a fill ring.
 func (u *Umem) chunkOf(h *Header) uint64 {
 	// Safety: as for RefOf.
 	return uint64(uintptr(unsafe.Pointer(h)) - uintptr(u.base))
@@ -40,10 +40,11 @@ func (h *Header) Bytes() []byte {
 // Payload returns the bytes that this buffer adds to its packet: all of it but the Skip bytes of hidden headers.
 func (h *Header) Payload() []byte { return h.Bytes()[h.Skip:] }
 
-// Before returns the n bytes in front of the packet: XDP metadata ends there. n must be at most 256.
+// Before returns the n bytes in front of the packet: XDP metadata ends there. It panics where n would reach beyond the
+// chunk: an XDP program may have moved the packet up to the hidden header.
 func (h *Header) Before(n int) []byte {
-	// Safety: Off is at least HeaderSize+256 for any frame that Receive accepted.
-	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(h), uintptr(h.Off)-uintptr(n))), n)
+	// Safety: the slice is the chunk up to the packet, Off was checked by Receive; cutting its end off is bounds-checked.
+	return unsafe.Slice((*byte)(unsafe.Pointer(h)), int(h.Off))[int(h.Off)-n:]
 }
 
 // tag returns the byte before offset off of the chunk: the metadata tag for a packet that starts there.

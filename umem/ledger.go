@@ -34,26 +34,17 @@ func (l Ledger) String() string {
 
 // Audit walks every header and the free list and returns what it found. Nothing in it is a running total: a frame
 // counts only where it really is. Lost are the frames with a smashed header, those that claim to be free and are not
-// on the list, and any difference between the walk and the running totals. On the queue's goroutine, or between runs.
+// on the list, and any difference between the walk and the running totals. No link is followed that does not lead to
+// a sound header. On the queue's goroutine, or between runs.
 func (p *Pool) Audit() Ledger {
-	l := Ledger{Total: p.Total()}
 	var n [numStates]int
 	for i := p.lo; i < p.hi; i++ {
-		h := p.u.Frame(int(i))
-		if h.magic == p.u.magicAt(p.u.chunkOf(h)) && int(h.state) < numStates && h.index == i && h.home == p.id {
+		if h := p.u.Frame(int(i)); p.sound(h) && h.index == i {
 			n[h.state]++
 		}
 	}
-	listed := 0
-	for r := p.free; r != 0 && listed <= p.Total(); listed++ {
-		h := p.u.Deref(r)
-		if h.state != Free {
-			break
-		}
-		r = h.link
-	}
-	l.Free = min(n[Free], listed)
-	l.Filling, l.Received, l.Held, l.Delivered, l.Sending = n[Filling], n[Received], n[Held], n[Delivered], n[Sending]
+	l := Ledger{Total: p.Total(), Free: min(n[Free], p.listed()),
+		Filling: n[Filling], Received: n[Received], Held: n[Held], Delivered: n[Delivered], Sending: n[Sending]}
 	l.Lost = l.Total - l.Free - l.Filling - l.Received - l.Held - l.Delivered - l.Sending
 	for s := Free; int(s) < numStates; s++ { // a walk that adds up but contradicts the totals is a fault too
 		if d := n[s] - p.counts[s]; d > 0 && l.Lost == 0 {
@@ -61,6 +52,40 @@ func (p *Pool) Audit() Ledger {
 		}
 	}
 	return l
+}
+
+// sound reports whether h, a chunk's first bytes, is a header of this pool that nobody has written over.
+func (p *Pool) sound(h *Header) bool {
+	return h.magic == p.u.magicAt(p.u.chunkOf(h)) && h.home == p.id && h.state >= Free && int(h.state) < numStates
+}
+
+// listed counts the frames on the free list, each once even where the list bites its own tail.
+func (p *Pool) listed() (n int) {
+	for r := p.free; p.leads(r); n++ {
+		if n == p.Total() {
+			return p.listedOnce()
+		}
+		r = p.u.Deref(r).link
+	}
+	return n
+}
+
+func (p *Pool) listedOnce() int {
+	seen := make(map[Ref]bool)
+	for r := p.free; p.leads(r) && !seen[r]; r = p.u.Deref(r).link {
+		seen[r] = true
+	}
+	return len(seen)
+}
+
+// leads reports whether r, which may be anything, names a free frame of this pool.
+func (p *Pool) leads(r Ref) bool {
+	off := (uint64(r) - 1) * refUnit // 0 wraps to beyond any end
+	if r == 0 || off >= p.u.end || off%p.u.stride != 0 {
+		return false
+	}
+	h := p.u.at(off)
+	return p.sound(h) && h.state == Free
 }
 
 // Counts returns the ledger from the running totals: cheap, exact while the program is correct. On the queue's

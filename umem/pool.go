@@ -43,15 +43,20 @@ func (p *Pool) Total() int { return int(p.hi - p.lo) }
 // Fill takes len(slots) frames off the free list, or as many as there are, writes their addresses for the fill ring,
 // and makes them Filling. It clears each frame's metadata tag: if the driver refuses metadata for the next packet,
 // that of the previous one must not be taken for it. Returns how many slots it wrote.
+// A header that was overwritten while its frame was delivered or free is found here: a *MisuseError (Corrupt).
 func (p *Pool) Fill(slots []uint64) int {
 	n := min(len(slots), p.counts[Free])
 	ref := p.free
 	for i := range slots[:n] {
 		h := p.u.Deref(ref)
+		base := p.u.chunkOf(h)
+		if h.magic != p.u.magicAt(base) { // its link can't be believed either
+			panic(&MisuseError{Kind: Corrupt, Frame: int(base / p.u.stride)})
+		}
 		ref = h.link
 		h.state = Filling
 		*h.tag(p.tagOff) = 0
-		slots[i] = p.u.chunkOf(h)
+		slots[i] = base
 	}
 	p.free = ref
 	p.counts[Free] -= n
@@ -85,7 +90,7 @@ func (p *Pool) Receive(addr uint64, length uint32) (*Header, Fault) {
 		off = addr & u.mask
 		base = addr &^ u.mask
 	}
-	if base > uint64(len(u.mem))-uint64(u.cfg.ChunkSize) {
+	if base >= u.end { // between the last chunk and the end of the mapping there may be room, but no chunk
 		return nil, p.fault(BadAddress)
 	}
 	h := u.at(base)
@@ -120,8 +125,18 @@ func (p *Pool) move(h *Header, from, to State) {
 	p.counts[to]++
 }
 
+// mine panics unless the queue's goroutine has h in its hands: handing on a frame twice would put it in two places.
+func mine(h *Header) {
+	if h.state != Received && h.state != Held {
+		panic(&MisuseError{Kind: NotReceived, Frame: h.Index(), State: h.state})
+	}
+}
+
 // Hold makes a Received frame Held: GRO keeps it while segments may follow.
-func (p *Pool) Hold(h *Header) { p.move(h, h.state, Held) }
+func (p *Pool) Hold(h *Header) {
+	mine(h)
+	p.move(h, h.state, Held)
+}
 
 // Append links s (Received or Held, with its own chain if it has one) to the end of head's chain.
 // The caller sets s.Kind, s.Skip and head.Total.
@@ -140,6 +155,7 @@ func (p *Pool) Append(head, s *Header) {
 
 // Deliver makes a packet, all buffers of its chain, Delivered with one reference, which sits in its first buffer.
 func (p *Pool) Deliver(h *Header) {
+	mine(h)
 	h.refs = 1 // plain: nobody else has the frame yet, and handing it over is what publishes it
 	p.move(h, h.state, Delivered)
 	for r := h.Seg; r != 0; {
@@ -151,9 +167,7 @@ func (p *Pool) Deliver(h *Header) {
 
 // Drop frees a packet that was never delivered, with its chain. Received or Held frames only.
 func (p *Pool) Drop(h *Header) {
-	if h.state != Received && h.state != Held {
-		panic(&MisuseError{Kind: NotDelivered, Frame: h.Index(), State: h.state})
-	}
+	mine(h)
 	p.freeChain(h)
 }
 

@@ -17,8 +17,9 @@ func (h *Header) stale() { panic(&MisuseError{Kind: UseAfterRelease, Frame: h.In
 // Retain adds a reference to a delivered packet. Any goroutine that holds one may call it.
 func (p *Pool) Retain(h *Header, gen uint32) {
 	h.Check(gen)
-	if atomic.AddInt32(&h.refs, 1) < 2 {
-		panic(&MisuseError{Kind: UseAfterRelease, Frame: h.Index()})
+	if atomic.AddInt32(&h.refs, 1) < 2 { // nobody has a reference, so the caller neither
+		atomic.AddInt32(&h.refs, -1) // or the next Release would send home a frame that somebody else has
+		panic(p.blame(UseAfterRelease, h, gen))
 	}
 }
 
@@ -33,7 +34,7 @@ func (p *Pool) Release(h *Header, gen uint32) {
 // ReleaseLocal is Release on the pool's own goroutine: the packet is free at once.
 func (p *Pool) ReleaseLocal(h *Header, gen uint32) {
 	if h.gen != gen {
-		h.stale()
+		panic(p.blame(DoubleRelease, h, gen))
 	}
 	// One reference and it is the caller's: nobody else may touch the count, so no locked instruction is needed.
 	if atomic.LoadInt32(&h.refs) == 1 {
@@ -50,16 +51,30 @@ func (p *Pool) ReleaseLocal(h *Header, gen uint32) {
 // drop takes one reference away and reports whether it was the last; then the packet's life has ended.
 func (p *Pool) drop(h *Header, gen uint32) bool {
 	if h.gen != gen {
-		panic(&MisuseError{Kind: DoubleRelease, Frame: h.Index()})
+		panic(p.blame(DoubleRelease, h, gen))
 	}
 	switch n := atomic.AddInt32(&h.refs, -1); {
 	case n > 0:
 		return false
 	case n < 0:
-		panic(&MisuseError{Kind: DoubleRelease, Frame: h.Index()})
+		panic(p.blame(DoubleRelease, h, gen)) // the count may stay negative: Deliver sets it anew
 	}
 	h.gen++
 	return true
+}
+
+// blame finds out, once something is wrong, what it is: a smashed header explains any symptom, and a frame that has no
+// references and is not with consumers was never the caller's to release or retain in this life.
+func (p *Pool) blame(kind Misuse, h *Header, gen uint32) *MisuseError {
+	base := p.u.chunkOf(h)
+	m := &MisuseError{Kind: kind, Frame: int(base / p.u.stride), State: h.state}
+	switch {
+	case h.magic != p.u.magicAt(base):
+		m.Kind, m.State = Corrupt, 0
+	case h.gen == gen && h.state != Delivered:
+		m.Kind = NotDelivered
+	}
+	return m
 }
 
 // giveBack pushes the packets first .. last, already linked through link, on the return queue: a Treiber stack. It

@@ -30,6 +30,7 @@ type Umem struct {
 	mapped  bool // mem is ours to unmap
 	base    unsafe.Pointer
 	stride  uint64 // bytes from one chunk to the next: ChunkSize rounded up to 64
+	end     uint64 // Frames*stride: where the chunks end; the mapping may go on to the end of a page. 0 once closed
 	mask    uint64 // aligned: ChunkSize-1
 	magic   uint64
 	pools   []*Pool
@@ -53,6 +54,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("umem: chunk size %d: aligned chunks are 2048 or 4096 bytes (a power of two, at most a page); other sizes need Unaligned", c.ChunkSize)
 	case c.Unaligned && (c.ChunkSize < 2048 || c.ChunkSize > 65472):
 		return fmt.Errorf("umem: chunk size %d: unaligned chunks are 2048 to 65472 bytes (and at most a page, unless in huge pages)", c.ChunkSize)
+	case uint64(c.Frames)*uint64(strideOf(*c)) > maxRegion:
+		return fmt.Errorf("umem: %d chunks of %d bytes are more than %d GiB", c.Frames, c.ChunkSize, maxRegion>>30)
 	case c.Headroom < HeaderSize || c.Headroom%64 != 0:
 		return fmt.Errorf("umem: headroom %d: want a multiple of 64, at least %d for the hidden header", c.Headroom, HeaderSize)
 	case c.Headroom > c.ChunkSize-PacketHeadroom-64:
@@ -90,11 +93,14 @@ func NewOn(mem []byte, cfg Config) (*Umem, error) {
 	return build(mem, cfg)
 }
 
+// maxRegion is as far as a Ref reaches.
+const maxRegion = (1<<32 - 1) * refUnit
+
 func strideOf(c Config) int     { return (c.ChunkSize + refUnit - 1) &^ (refUnit - 1) }
 func regionSize(cfg Config) int { return (cfg.Frames*strideOf(cfg) + 4095) &^ 4095 }
 
 func build(mem []byte, cfg Config) (*Umem, error) {
-	u := &Umem{cfg: cfg, mem: mem, base: unsafe.Pointer(unsafe.SliceData(mem)), stride: uint64(strideOf(cfg)), mask: uint64(cfg.ChunkSize - 1)}
+	u := &Umem{cfg: cfg, mem: mem, base: unsafe.Pointer(unsafe.SliceData(mem)), stride: uint64(strideOf(cfg)), end: uint64(cfg.Frames * strideOf(cfg)), mask: uint64(cfg.ChunkSize - 1)}
 	if uintptr(u.base)%refUnit != 0 {
 		return nil, fmt.Errorf("umem: memory at %p is not aligned to %d bytes", u.base, refUnit)
 	}
@@ -132,7 +138,7 @@ func (u *Umem) Split(n int) ([]*Pool, error) {
 // reads the header's magic: an offset outside the region is ForeignAddress, a smashed header Corrupt.
 func (u *Umem) Chunk(off uint64) (*Header, error) {
 	i := off / u.stride
-	if i >= uint64(u.cfg.Frames) {
+	if off >= u.end {
 		return nil, &MisuseError{Kind: ForeignAddress, Frame: -1}
 	}
 	h := u.at(i * u.stride)
@@ -168,20 +174,20 @@ func (u *Umem) Tailroom(h *Header) int { return u.cfg.ChunkSize - int(h.Off) - i
 // Meta first.
 func (u *Umem) Headroom(h *Header) int { return int(h.Off) - u.cfg.Headroom }
 
-// Close unmaps the region. Frames that are not home (delivered, sending, still with the kernel) keep it mapped: the
-// memory under somebody's hands is never taken away; the error says how many there are, and Close can be called again.
+// Close unmaps the region. Frames that are not home (delivered, sending, held, still with the kernel) keep it mapped:
+// the memory under somebody's hands is never taken away; the error says where they are, and Close can be called again.
 func (u *Umem) Close() error {
 	if u.mem == nil {
 		return nil
 	}
 	for _, p := range u.pools {
 		p.Reclaim()
-		if out := p.counts[Delivered] + p.counts[Sending]; out > 0 {
-			return fmt.Errorf("umem: %d frames of pool %d are still with consumers: memory stays mapped", out, p.id)
+		if l := p.Counts(); l.Free != l.Total {
+			return fmt.Errorf("umem: %d frames of pool %d are not home: memory stays mapped (%v)", l.Total-l.Free, p.id, l)
 		}
 	}
 	mem := u.mem
-	u.mem, u.base = nil, nil
+	u.mem, u.base, u.end = nil, nil, 0 // any address is foreign from now on
 	if !u.mapped {
 		return nil
 	}
