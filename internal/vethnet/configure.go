@@ -1,6 +1,7 @@
 package vethnet
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -91,9 +92,13 @@ func (e *End) silence(l netlink.Link) error {
 	return nil
 }
 
-// attachPass attaches a native XDP program that passes every frame on. It goes
-// with the process: it is held by a bpf_link.
-func (e *End) attachPass() (err error) {
+// AttachPass attaches a native XDP program that passes every frame on: frames
+// redirected out of the peer are then taken (see Options.PeerXDP). The kernel
+// switches GRO on with it. It goes with the process: it is held by a bpf_link.
+func (e *End) AttachPass() (err error) {
+	if e.xdp != nil {
+		return fmt.Errorf("%s has its passing program already", e.Iface)
+	}
 	const xdpPass = 2 // include/uapi/linux/bpf.h, enum xdp_action
 	e.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name:         "xrx_peer_pass",
@@ -115,4 +120,18 @@ func (e *End) attachPass() (err error) {
 		return fmt.Errorf("attach passing program to %s: %w", e.Iface, explain(err))
 	}
 	return nil
+}
+
+// DetachPass removes the passing program. Idempotent.
+func (e *End) DetachPass() error {
+	var errs []error
+	if e.xdp != nil {
+		errs = append(errs, e.xdp.Close())
+		e.xdp = nil
+	}
+	if e.prog != nil {
+		errs = append(errs, e.prog.Close())
+		e.prog = nil
+	}
+	return errors.Join(errs...)
 }

@@ -163,14 +163,7 @@ func (e *End) Exec(ctx context.Context, name string, args ...string) ([]byte, er
 // close undoes everything of this end. Idempotent.
 func (e *End) close() error {
 	var errs []error
-	if e.xdp != nil {
-		errs = append(errs, e.xdp.Close())
-		e.xdp = nil
-	}
-	if e.prog != nil {
-		errs = append(errs, e.prog.Close())
-		e.prog = nil
-	}
+	errs = append(errs, e.DetachPass())
 	if e.nl != nil {
 		// Deleting the pair by hand frees it now, even where a stray
 		// process or socket keeps the namespace alive.

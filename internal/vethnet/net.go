@@ -66,7 +66,7 @@ func Build(o Options) (_ *Net, err error) {
 		return nil, err
 	}
 	if o.PeerXDP {
-		if err := n.A.attachPass(); err != nil {
+		if err := n.A.AttachPass(); err != nil {
 			return nil, err
 		}
 	}

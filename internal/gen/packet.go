@@ -1,0 +1,55 @@
+package gen
+
+import (
+	"context"
+
+	"xrx/internal/afpacket"
+)
+
+// packetSender sends with sendmmsg from a fixed set of buffers.
+type packetSender struct {
+	writer *Writer
+	socket *afpacket.Sender
+	pacer  *afpacket.Pacer
+	frames [afpacket.Batch][]byte
+}
+
+func openPacket(s Stream, ifindex int, o Options) (*packetSender, error) {
+	writer, err := NewWriter(s)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := afpacket.NewSender(ifindex, afpacket.SenderOptions{})
+	if err != nil {
+		return nil, err
+	}
+	p := &packetSender{writer: writer, socket: socket, pacer: afpacket.NewPacer(o.Rate)}
+	for i := range p.frames {
+		p.frames[i] = make([]byte, 0, s.maxSize())
+	}
+	return p, nil
+}
+
+func (p *packetSender) close() error { return p.socket.Close() }
+
+func (p *packetSender) send(ctx context.Context, count uint64, r *Result) error {
+	for r.Frames < count {
+		n, err := p.pacer.Wait(ctx, int(min(count-r.Frames, afpacket.Batch)))
+		if err != nil {
+			return nil // ctx ended
+		}
+		for i := range n {
+			p.frames[i] = p.writer.Append(p.frames[i][:0])
+		}
+		sent, err := p.socket.Send(p.frames[:n])
+		for _, f := range p.frames[:sent] {
+			r.Bytes += uint64(len(f))
+		}
+		r.Frames += uint64(sent)
+		r.Retries = p.socket.Retries
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
