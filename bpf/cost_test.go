@@ -20,6 +20,14 @@ func BenchmarkCost(b *testing.B) {
 		{"TCP over IPv6 1500 B", ipv6(6, pad(1514))},
 		{"ARP 64 B", ether(0x0806, make([]byte, 50))},
 	}
+	b.Run("nothing: a program that passes", func(b *testing.B) {
+		p, err := bpf.LoadPass()
+		must(b, err)
+		defer p.Close()
+		_, d, err := p.Benchmark(packets[0].data, b.N, nil)
+		must(b, err)
+		b.ReportMetric(float64(d.Nanoseconds()), "ns/op")
+	})
 	run := func(name string, opts bpf.Options, register bool) {
 		for _, pkt := range packets {
 			b.Run(name+"/"+pkt.name, func(b *testing.B) {
@@ -38,7 +46,7 @@ func BenchmarkCost(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(float64(d.Nanoseconds()), "ns/packet")
+				b.ReportMetric(float64(d.Nanoseconds()), "ns/op")
 				c, err := p.Counters()
 				must(b, err)
 				if c.Total[bpf.MetaRefused]+c.Total[bpf.TooShort] != 0 || (c.Total[bpf.Redirected] > 0) != register {

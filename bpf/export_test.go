@@ -15,6 +15,9 @@ func (p *Program) Prog() *ebpf.Program { return p.obj.Plain }
 // Spec is the embedded object as read.
 func Spec() (*ebpf.CollectionSpec, error) { return loadXrx() }
 
+// PassSpec is the embedded object of the passing program.
+func PassSpec() (*ebpf.CollectionSpec, error) { return loadXrxPass() }
+
 // The metadata as bpf2go reads it from the C.
 var (
 	MetaType   = reflect.TypeFor[xrxXrxMeta]()
