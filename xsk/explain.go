@@ -36,7 +36,6 @@ func (s *Socket) failed(step string, err error) error {
 
 // why puts an errno into words. Sources: net/xdp/xsk.c, xdp_umem.c, xsk_buff_pool.c (v6.18), and trying each.
 func (s *Socket) why(step string, e syscall.Errno) string {
-	g := s.cfg.Umem.Config()
 	switch {
 	case e == syscall.EPERM:
 		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN and CAP_BPF"
@@ -45,6 +44,7 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 	case step == "XDP_UMEM_REG" && e == syscall.ENOBUFS:
 		return fmt.Sprintf("the locked-memory limit is below the UMEM's %d MiB: raise it (ulimit -l) or use fewer frames (--frames)", len(s.cfg.Umem.Memory())>>20)
 	case step == "XDP_UMEM_REG" && e == syscall.EINVAL:
+		g := s.cfg.Umem.Config()
 		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (aligned chunks: 2048 up to the page size; headroom below chunk-256)", g.ChunkSize, g.Headroom)
 	case e == syscall.ENOMEM:
 		return "the kernel is out of memory for rings or UMEM: use fewer frames or smaller rings"

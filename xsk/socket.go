@@ -72,7 +72,7 @@ func (c *Config) validate() error {
 
 func checkRing(name string, size int) error {
 	if size < 1 || size > 1<<21 || bits.OnesCount(uint(size)) != 1 {
-		return fmt.Errorf("xsk: %s ring of %d descriptors: the kernel takes powers of two (1 to %d); try %d", name, size, 1<<21, 1<<bits.Len(uint(max(size-1, 1))))
+		return fmt.Errorf("xsk: %s ring of %d descriptors: the kernel takes powers of two (1 to %d); try %d", name, size, 1<<21, min(1<<21, 1<<bits.Len(uint(max(size, 1)-1))))
 	}
 	return nil
 }
@@ -116,6 +116,12 @@ func Open(cfg Config) (s *Socket, err error) {
 		}
 	}
 	return s, s.mapRings()
+}
+
+// Over makes a Socket of rings that are not the kernel's: for tests, with internal/fakekernel on the other side. It has
+// no descriptor: the rings work, what would enter the kernel fails with EBADF.
+func Over(fill ring.Memory[uint64], rx ring.Memory[Desc]) *Socket {
+	return &Socket{fd: -1, mode: Copy, Fill: ring.NewProducer(fill), Rx: ring.NewConsumer(rx)}
 }
 
 func (s *Socket) mapRings() error {
