@@ -67,7 +67,8 @@ const volatile __u8 compact[16]; /* payload of a short frame */
 
 struct state state;
 struct flow flow_states[MAX_FLOWS];
-volatile __u32 stop; /* user space sets it: drop all, so that the call returns soon */
+/* Frames to send. User space sets it to 0 to stop: the rest of a call is dropped, quickly. */
+volatile __u64 limit;
 
 static __always_inline __u16 checksum(__u32 sum)
 {
@@ -161,7 +162,7 @@ int xrx_gen(struct xdp_md *ctx)
 	const volatile struct size *size = &sizes[state.size & (MAX_SIZES - 1)];
 	struct flow *f = &flow_states[state.flow & (MAX_FLOWS - 1)];
 
-	if (stop)
+	if (state.next >= limit)
 		return XDP_DROP;
 	if (config.sizes > 1 && size->len != config.max_len &&
 	    bpf_xdp_adjust_tail(ctx, (int)size->len - (int)config.max_len))

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -22,8 +21,8 @@ const (
 	liveBatch = 64
 	// liveFirst and liveMost bound the frames of one call. A call costs
 	// some 20 ms whatever it sends, so it should send many; it is cut
-	// short through the program's stop flag, which the dropped rest of
-	// the largest call obeys in well under 200 ms.
+	// short through the program's limit: the rest of the largest call is
+	// then dropped in well under 200 ms.
 	liveFirst = 1 << 14
 	liveMost  = 1 << 22
 	// liveCall is how long a call should take.
@@ -64,28 +63,19 @@ func openLive(s Stream, ifindex int, o Options) (_ *liveSender, err error) {
 
 func (l *liveSender) close() error { return l.objects.Close() }
 
-func (l *liveSender) send(ctx context.Context, count uint64, r *Result) (err error) {
-	// The program reads the flag; setting it cannot fail on a mapped variable.
-	defer context.AfterFunc(ctx, func() { _ = l.objects.Stop.Set(uint32(1)) })()
-	defer func() {
-		var state liveState
-		if e := l.objects.State.Get(&state); e != nil {
-			err = errors.Join(err, e)
-			return
-		}
-		r.Frames, r.Bytes = state.Next, state.Bytes
-		if state.Failed > 0 {
-			err = errors.Join(err, fmt.Errorf("the program could not write %d frames", state.Failed))
-		}
-	}()
+func (l *liveSender) send(ctx context.Context, count uint64, r *Result) error {
+	if err := l.objects.Limit.Set(count); err != nil {
+		return err
+	}
+	// Setting a mapped variable cannot fail.
+	defer context.AfterFunc(ctx, func() { _ = l.objects.Limit.Set(uint64(0)) })()
 	chunk := uint64(liveFirst)
-	for left := count; left > 0 && ctx.Err() == nil; {
-		n := min(chunk, left)
-		start := time.Now()
-		// An interrupted call is repeated as a whole, hence the count is
-		// the program's own, and a signal may add to it.
+	for r.Frames < count && ctx.Err() == nil {
+		start, before := time.Now(), r.Frames
+		// A call that a signal interrupts is repeated as a whole: the
+		// program counts, and keeps the limit.
 		_, err := l.objects.XrxGen.Run(&ebpf.RunOptions{
-			Data: l.data, Repeat: uint32(n), Flags: liveFlag, BatchSize: liveBatch,
+			Data: l.data, Repeat: uint32(min(chunk, count-r.Frames)), Flags: liveFlag, BatchSize: liveBatch,
 		})
 		switch {
 		case errors.Is(err, unix.EINVAL), errors.Is(err, ebpf.ErrNotSupported):
@@ -93,14 +83,27 @@ func (l *liveSender) send(ctx context.Context, count uint64, r *Result) (err err
 		case err != nil:
 			return fmt.Errorf("run program: %w", err)
 		}
-		left -= n
-		took := max(time.Since(start), time.Millisecond)
-		aim := float64(n) * float64(liveCall) / float64(took)
-		chunk = min(uint64(aim), n*8, liveMost)
-		chunk = max(chunk, liveBatch)
+		var state liveState
+		if err := l.objects.State.Get(&state); err != nil {
+			return err
+		}
+		r.Frames, r.Bytes = state.Next, state.Bytes
+		if state.Failed > 0 {
+			return fmt.Errorf("the program could not write %d frames", state.Failed)
+		}
+		if r.Frames == before && ctx.Err() == nil {
+			return errors.New("the kernel did not run the program")
+		}
+		chunk = nextChunk(r.Frames-before, time.Since(start))
 	}
-	runtime.KeepAlive(l)
 	return nil
+}
+
+// nextChunk returns how many frames the next call should send, from what the
+// last one sent and took.
+func nextChunk(sent uint64, took time.Duration) uint64 {
+	aim := uint64(float64(sent) * float64(liveCall) / float64(max(took, time.Millisecond)))
+	return max(liveBatch, min(aim, sent*8, liveMost))
 }
 
 // configureLive fills in the program's constants and returns the frame to hand

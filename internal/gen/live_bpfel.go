@@ -65,9 +65,9 @@ const (
 	liveVarConfig     = "config"
 	liveVarFlowStates = "flow_states"
 	liveVarHead       = "head"
+	liveVarLimit      = "limit"
 	liveVarSizes      = "sizes"
 	liveVarState      = "state"
-	liveVarStop       = "stop"
 )
 
 // loadLive returns the embedded CollectionSpec for live.
@@ -129,9 +129,9 @@ type liveVariableSpecs struct {
 	Config     *ebpf.VariableSpec `ebpf:"config"`
 	FlowStates *ebpf.VariableSpec `ebpf:"flow_states"`
 	Head       *ebpf.VariableSpec `ebpf:"head"`
+	Limit      *ebpf.VariableSpec `ebpf:"limit"`
 	Sizes      *ebpf.VariableSpec `ebpf:"sizes"`
 	State      *ebpf.VariableSpec `ebpf:"state"`
-	Stop       *ebpf.VariableSpec `ebpf:"stop"`
 }
 
 // liveObjects contains all objects after they have been loaded into the kernel.
@@ -168,9 +168,9 @@ type liveVariables struct {
 	Config     *ebpf.Variable `ebpf:"config"`
 	FlowStates *ebpf.Variable `ebpf:"flow_states"`
 	Head       *ebpf.Variable `ebpf:"head"`
+	Limit      *ebpf.Variable `ebpf:"limit"`
 	Sizes      *ebpf.Variable `ebpf:"sizes"`
 	State      *ebpf.Variable `ebpf:"state"`
-	Stop       *ebpf.Variable `ebpf:"stop"`
 }
 
 // livePrograms contains all programs after they have been loaded into the kernel.
