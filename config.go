@@ -34,6 +34,7 @@ type Config struct {
 
 	Budget      int           // packets per poll and queue; default 64
 	PollTimeout time.Duration // longest sleep while nothing arrives; default 100ms
+	Gather      time.Duration // longest sleep while packets come fast, so that more are taken at once; default 150us, negative = none
 	Busy        bool          // never sleep: poll without pause (and SO_PREFER_BUSY_POLL where the driver has it)
 	CPUs        []int         // processors for the queues' threads, in order, used round robin; default: not pinned
 
@@ -56,6 +57,9 @@ func (c *Config) Validate() error {
 	if c.Budget == 0 {
 		c.Budget = 64
 	}
+	if c.Gather == 0 {
+		c.Gather = 150 * time.Microsecond
+	}
 	if c.PollTimeout == 0 {
 		c.PollTimeout = 100 * time.Millisecond
 	}
@@ -69,6 +73,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: rings of %d and %d descriptors: the kernel takes powers of two", c.RingSize, c.RxSize)
 	case c.Budget < 1 || c.Budget > 1<<16:
 		return fmt.Errorf("xrx: budget %d: want 1 to %d packets per poll", c.Budget, 1<<16)
+	case c.Gather > 10*time.Millisecond:
+		return fmt.Errorf("xrx: gather for %v: want at most 10ms, or packets wait too long", c.Gather)
 	case c.PollTimeout < time.Millisecond || c.PollTimeout > time.Second:
 		return fmt.Errorf("xrx: poll timeout %v: want 1ms to 1s (a blocked poll does not notice that the interface was deleted)", c.PollTimeout)
 	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:

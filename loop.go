@@ -24,6 +24,7 @@ func (q *Queue) run(c Consumer, stop <-chan struct{}) (err error) {
 			return fmt.Errorf("xrx: pin queue %d to processor %d: %w (see: nproc, taskset -p)", q.id, q.cpu, err)
 		}
 	}
+	sys.SetTimerSlack(time.Microsecond) // refused: sleeps get 50 us longer, no more
 	switch c := c.(type) {
 	case Handler:
 		q.handle, q.batch = c, nil
@@ -72,7 +73,12 @@ func (q *Queue) rest(idle int) error {
 		return nil
 	}
 	q.n.sleeps++
-	n, err := q.fds.Wait(q.patience())
+	patience := q.patience()
+	if d := min(patience, q.gather.sleep(now(), q.n.packets)); d > 0 {
+		sys.Sleep(d)
+		return nil
+	}
+	n, err := q.fds.Wait(patience)
 	if err != nil {
 		return fmt.Errorf("xrx: poll queue %d: %w", q.id, err)
 	}

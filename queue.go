@@ -36,6 +36,7 @@ type Queue struct {
 	event    sys.Event   // wakes the thread out of its sleep
 	fds      sys.PollFds // the socket and the event
 
+	gather     gatherer
 	cpu        int         // -1: not pinned
 	registered atomic.Bool // in the XSKMAP
 	final      umem.Ledger // as it was when the memory was unmapped

@@ -159,6 +159,7 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 		return q, fmt.Errorf("xrx: queue %d: %w", id, err)
 	}
 	q.fds = sys.NewPollFds(q.sock.FD(), int(q.event))
+	q.gather = gatherer{most: max(0, r.cfg.Gather), room: uint64(min(r.cfg.RingSize, r.cfg.RxSize)) / 2}
 	q.fill = fillring.New(q.sock.Fill, q.pool)
 	q.fill.Refill()
 	tried, err := q.sock.Bind(r.cfg.Bind, r.link.Mode() == bpf.Native)

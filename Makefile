@@ -1,0 +1,42 @@
+# xrx: everything a newcomer needs is `make demo` and `make test`; both need only Go, git, make and root (or sudo).
+GO   ?= go
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Test binaries that send packets run as root; the compiler and its caches stay the user's.
+EXEC := $(if $(SUDO),-exec 'sudo --preserve-env=XRX_REQUIRE$(comma)XRX_LONG',)
+comma := ,
+
+.PHONY: build demo test lint generate scorecard bench bench-gro fuzz clean
+
+build:
+	$(GO) build -trimpath -o bin/xrx ./cmd/xrx
+
+demo: build ## veth pair, generator, receiver, GRO, throughput report; under 15 s
+	$(SUDO) bin/xrx demo
+
+test: ## everything that can run on this machine; what it skips, it names
+	GO='$(GO)' EXEC="$(EXEC)" bash scripts/test.sh
+
+lint:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@2026.1 ./...
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; else echo 'lint: no shellcheck here: scripts not checked (apt-get install shellcheck)'; fi
+
+generate: ## needs clang 14, llvm-strip and libbpf headers: apt-get install clang llvm libbpf-dev
+	$(GO) generate ./...
+
+scorecard: ## the kernel's own AF_XDP selftest cases, asked of xrx over veth
+	$(GO) test $(EXEC) -count=1 -run '^TestScorecard$$' -v .
+
+fuzz: ## each fuzz target for FUZZTIME (default 60s)
+	GO='$(GO)' bash scripts/fuzz.sh $(or $(FUZZTIME),60s)
+
+bench-gro: ## GRO on six traces beside other engines: ns per packet
+	$(GO) -C bench run ./gro
+
+bench: build ## receivers side by side on one veth pair
+	$(SUDO) $(GO) -C bench run ./rx
+
+clean:
+	rm -rf bin bench/out

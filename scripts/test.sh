@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Runs every test tier that this machine can run and says what it skipped and why. Called by `make test`.
+#   GO    the go command              EXEC   go test's -exec argument ("-exec sudo" where the user is not root)
+set -uo pipefail
+cd "$(dirname "$0")/.."
+GO=${GO:-go}
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+failed=() skipped=()
+
+# tier NAME COMMAND...: runs one tier, shows its output, remembers whether it failed and what its tests skipped.
+tier() {
+	local name=$1 began=$SECONDS
+	shift
+	printf '\n== %s\n' "$name"
+	if "$@" >"$log/out" 2>&1; then
+		grep -E '^(ok|FAIL|---|panic)|coverage' "$log/out" | grep -vE '^--- (PASS|SKIP)'
+		printf '== %s: passed in %d s\n' "$name" $((SECONDS - began))
+	else
+		cat "$log/out"
+		failed+=("$name")
+		printf '== %s: FAILED after %d s\n' "$name" $((SECONDS - began))
+	fi
+	# -v prints "--- SKIP: Test" after the reason that the test gave, file:line: in front.
+	while IFS= read -r line; do skipped+=("$name: $line"); done < <(awk '
+		/^ *[a-z0-9_]+_test\.go:[0-9]+: |^ *require\.go:[0-9]+: / { reason = $0; sub(/^ *[a-z0-9_]+\.go:[0-9]+: /, "", reason) }
+		/--- SKIP: / { sub(/^ *--- SKIP: /, ""); print $1 " (" reason ")" }' "$log/out")
+}
+
+skip() { skipped+=("$1 ($2)"); }
+
+# The tests that need root get it from EXEC; everything else ignores it.
+gotest() { eval "$GO test $EXEC -v -count=1 $*"; }
+
+pure="./umem ./fillring ./gro ./stats ./internal/ring ./internal/csum ./internal/frames ./internal/fakekernel"
+
+tier 'vet' "$GO" vet ./...
+tier 'unit and veth' gotest ./...
+if [ "$(uname -m)" = x86_64 ] || [ "$(uname -m)" = aarch64 ]; then
+	if command -v gcc >/dev/null; then
+		tier 'race' gotest -race -short ./...
+	else
+		skip 'race' 'the race detector needs cgo and gcc: apt-get install gcc'
+	fi
+fi
+tier 'fuzz, seconds' bash scripts/fuzz.sh "${FUZZTIME:-3s}"
+tier 'arm64 builds' env GOARCH=arm64 "$GO" vet ./...
+if command -v qemu-aarch64-static >/dev/null; then
+	tier 'arm64 pure tests' env GOARCH=arm64 CGO_ENABLED=0 "$GO" test -short -v -count=1 -exec qemu-aarch64-static $pure
+else
+	skip 'arm64 pure tests' 'no qemu-aarch64-static: apt-get install qemu-user-static'
+fi
+if command -v clang-14 >/dev/null && [ -e /usr/include/bpf/bpf_helpers.h ]; then
+	tier 'BPF objects are what their sources say' bash scripts/generated.sh
+else
+	skip 'BPF objects are what their sources say' 'needs clang 14 and libbpf headers: apt-get install clang-14 llvm libbpf-dev'
+fi
+
+printf '\n'
+if [ ${#skipped[@]} -gt 0 ]; then
+	echo 'Skipped:'
+	printf '  %s\n' "${skipped[@]}"
+else
+	echo 'Nothing was skipped.'
+fi
+if [ ${#failed[@]} -gt 0 ]; then
+	printf 'FAILED: %s\n' "${failed[@]}"
+	exit 1
+fi
+echo 'All tiers passed.'
