@@ -83,9 +83,9 @@ type Attachment struct {
 
 // Attach puts the program on the interface with this index in the calling thread's network namespace.
 //
-// With HWMeta the device-bound program is tried first (Native or Auto), then the plain one natively, then, with Auto, in generic mode.
-// The steps refused before the one that worked are in Attempts. If another program is there, Attach changes nothing and
-// returns a *BusyError; without such an interface, ENODEV; if no step worked, an *AttachError.
+// With HWMeta the device-bound program is tried first (Native or Auto), then the plain one natively, then, with Auto, in
+// generic mode. The steps refused before the one that worked are in Attempts. If another program is there, Attach
+// changes nothing and returns a *BusyError; without such an interface, ENODEV; if no step worked, an *AttachError.
 func (p *Program) Attach(ifindex int, mode Mode) (*Attachment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

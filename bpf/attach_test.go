@@ -287,3 +287,36 @@ func TestQueueNumbersAndDescriptorsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestEachQueueHasItsOwnSocket(t *testing.T) {
+	testnet.Require(t, "root", "veth", "afxdp")
+	n := testnet.New(t, testnet.Options{Queues: 3})
+	n.InB(func() {
+		p := load(t, bpf.Options{MaxQueues: 2})
+		a, err := p.Attach(n.B.Index, bpf.Native) // queues are set up for XDP with the first program
+		must(t, err)
+		defer a.Close()
+		verdicts := func() (v [3]uint32) {
+			for queue := range v {
+				packet := ipv4()
+				v[queue], err = p.Prog().Run(&ebpf.RunOptions{Data: packet, Context: xdpMD{
+					DataEnd: uint32(len(packet)), IngressIfindex: uint32(n.B.Index), RxQueueIndex: uint32(queue)}})
+				must(t, err)
+			}
+			return v
+		}
+		one, zero := openSocket(t, n.B.Iface), openSocket(t, n.B.Iface)
+		must(t, p.Register(1, one.FD()))
+		if v, want := verdicts(), [3]uint32{xdpPass, xdpRedirect, xdpPass}; v != want {
+			t.Errorf("with queue 1 registered: %v, want %v", v, want)
+		}
+		must(t, p.Register(0, zero.FD()))
+		if v, want := verdicts(), [3]uint32{xdpRedirect, xdpRedirect, xdpPass}; v != want {
+			t.Errorf("with both registered, the third beyond MaxQueues: %v, want %v", v, want)
+		}
+		must(t, p.Unregister(1))
+		if v, want := verdicts(), [3]uint32{xdpRedirect, xdpPass, xdpPass}; v != want {
+			t.Errorf("with queue 1 unregistered: %v, want %v", v, want)
+		}
+	})
+}

@@ -3,9 +3,10 @@ package bpf_test
 import (
 	"bytes"
 	"errors"
-	"github.com/cilium/ebpf"
 	"syscall"
 	"testing"
+
+	"github.com/cilium/ebpf"
 
 	"xrx/bpf"
 	"xrx/internal/testnet"
@@ -62,6 +63,8 @@ func TestMetadataOfEachKindOfPacket(t *testing.T) {
 		{"later IPv6 fragment: what follows is no header", ipv6ext(44, join(fragHeader(60, 9, true), extHeader(6, 0))), umem.Meta{Flags: umem.Frag, L3: 6, L3Off: 14, L4Proto: 60}, 0},
 		{"IPv6 with no next header", ipv6(59), umem.Meta{L3: 6, L3Off: 14, L4Proto: 59}, 0},
 		{"IPv6 with L4 farther than a byte can say", ipv6ext(0, far), umem.Meta{L3: 6, L3Off: 14, L4Proto: 17}, 0},
+		{"IPv6 with L4 at 254", ipv6ext(0, extHeader(17, 24)), umem.Meta{Flags: umem.HashL4, L3: 6, L3Off: 14, L4Off: 254, L4Proto: 17}, 0},
+		{"IPv6 with L4 at 258", vlan(0x8100, 1, ipv6ext(0, extHeader(17, 24))), umem.Meta{VLANTCI: 1, Flags: umem.VLANInBand, L3: 6, L3Off: 18, L4Proto: 17}, 0},
 		{"IPv6 with nine extension headers", ipv6ext(60, nine), umem.Meta{L3: 6, L3Off: 14, L4Proto: 60}, 0},
 		{"IPv6 with authentication header", ipv6ext(51, extHeader(6, 2)), umem.Meta{L3: 6, L3Off: 14, L4Off: 54, L4Proto: 51}, 0},
 		{"ARP", ether(0x0806, make([]byte, 46)), umem.Meta{}, unparsed},
