@@ -180,3 +180,12 @@ func (e *End) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// DefaultRoute sends everything else in the namespace by way of a gateway.
+func (e *End) DefaultRoute(gateway netip.Addr) error {
+	route := &netlink.Route{LinkIndex: e.Index, Gw: gateway.AsSlice()}
+	if err := e.nl.RouteAdd(route); err != nil {
+		return fmt.Errorf("add default route by %s: %w", e.Iface, explain(err))
+	}
+	return nil
+}
