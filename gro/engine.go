@@ -25,6 +25,7 @@ type Engine struct {
 
 	// What T4 compares of the TCP word at offset 12, by profile.
 	tcpSame, tcpNever uint32
+	maxSize, maxSegs  uint32
 	udpPorts          [1 << 16 / 64]uint64 // bit per opted-in destination port
 
 	frames int // frames in held packets
@@ -45,6 +46,7 @@ func New(p *umem.Pool, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{p: p, u: p.Umem(), cfg: cfg, off: p.Umem().PacketOffset()}
+	e.maxSize, e.maxSegs = uint32(cfg.MaxSize), uint32(cfg.MaxSegs)
 	buckets := 1
 	for buckets < 2*cfg.Flows {
 		buckets *= 2

@@ -2,6 +2,19 @@ package gro
 
 const dontFragment = 0x40 // in pkt.l3
 
+// continues reports that the packet continues P, for the usual case: it may say no where match finds no reason to, and
+// never says yes where match finds one. UDP has 0 for what only TCP has.
+func (e *Engine) continues(en *entry, pk *pkt) bool {
+	d := uint32(pk.id - en.id)
+	if en.bits&bFixed == 0 {
+		d ^= uint32(en.count)
+	}
+	diff := (en.l3 ^ pk.l3) | (en.word^pk.word)&e.tcpSame | pk.word&e.tcpNever | (en.ack ^ pk.ack) | (en.seq ^ pk.seq) | d |
+		uint32((en.bits^pk.bits)&bPartial|en.bits&bList) | uint32(pk.lay.outer)
+	return uint64(diff)|(en.opt[0]^pk.opt[0])|(en.opt[1]^pk.opt[1]) == 0 && pk.word>>28 <= 9 &&
+		pk.pay <= uint32(en.gso) && en.total+pk.pay <= e.maxSize && uint32(en.count) < e.maxSegs
+}
+
 // match returns None if the packet continues P, which is of its flow, else the first rule that says no.
 func (e *Engine) match(en *entry, pk *pkt) Reason {
 	if en.l3 != pk.l3 {

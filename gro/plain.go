@@ -61,7 +61,7 @@ func (e *Engine) plain(h *umem.Header, pk *pkt) bool {
 		pk.k5, pk.k6 = ne.Uint64(l3[24:]), ne.Uint64(l3[32:])
 		pk.k7, pk.k8 = uint64(word&0xfffff), 0
 		pk.l3 = word>>20&0xff<<16 | uint32(l3[7])<<8
-		pk.bits = bV6
+		pk.bits, pk.id = bV6, 0
 		k3 |= (shapeV6 | shapeWide) << 48
 		pk.lay = layout{0, uint8(off), uint8(off + 40), uint8(off + 40 + 8)}
 		pseudo = csum.PseudoIPv6(l3[8:24], l3[24:40], proto, len(l4))
