@@ -45,7 +45,10 @@ type MisuseError struct {
 }
 
 func (e *MisuseError) Error() string {
-	if e.State != 0 {
+	switch {
+	case e.Frame < 0:
+		return fmt.Sprintf("umem: %s", e.Kind)
+	case e.State != 0:
 		return fmt.Sprintf("umem: frame %d: %s (frame is %s)", e.Frame, e.Kind, e.State)
 	}
 	return fmt.Sprintf("umem: frame %d: %s", e.Frame, e.Kind)

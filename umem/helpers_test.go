@@ -3,7 +3,6 @@ package umem
 import (
 	"errors"
 	"testing"
-	"unsafe"
 )
 
 // region builds a Umem in Go's own memory, which the race detector watches, and cuts it into pools.
@@ -32,7 +31,7 @@ func onePool(t testing.TB, frames int) *Pool {
 // aligned returns n bytes of heap memory that begin at a multiple of 64.
 func aligned(n int) []byte {
 	b := make([]byte, n+refUnit)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % refUnit
+	skip := -addressOf(b) % refUnit
 	return b[skip : int(skip)+n : int(skip)+n]
 }
 

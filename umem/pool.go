@@ -12,6 +12,8 @@ type Pool struct {
 	lo, hi uint32 // frames of this pool, by index
 	tagOff uintptr
 
+	distrust bool // clear metadata tags: see Distrust
+
 	free   Ref               // head of the free list
 	counts [numStates]int    // frames by state; the ledger
 	Faults [NumFaults]uint64 // descriptors refused, by Fault
@@ -41,8 +43,7 @@ func (p *Pool) In(s State) int { return p.counts[s] }
 func (p *Pool) Total() int { return int(p.hi - p.lo) }
 
 // Fill takes len(slots) frames off the free list, or as many as there are, writes their addresses for the fill ring,
-// and makes them Filling. It clears each frame's metadata tag: if the driver refuses metadata for the next packet,
-// that of the previous one must not be taken for it. Returns how many slots it wrote.
+// and makes them Filling. Returns how many slots it wrote.
 // A header that was overwritten while its frame was delivered or free is found here: a *MisuseError (Corrupt).
 func (p *Pool) Fill(slots []uint64) int {
 	n := min(len(slots), p.counts[Free])
@@ -55,13 +56,29 @@ func (p *Pool) Fill(slots []uint64) int {
 		}
 		ref = h.link
 		h.state = Filling
-		*h.tag(p.tagOff) = 0
+		if p.distrust {
+			*h.tag(p.tagOff) = 0
+		}
 		slots[i] = base
 	}
 	p.free = ref
 	p.counts[Free] -= n
 	p.counts[Filling] += n
 	return n
+}
+
+// Distrust makes the pool clear the metadata tag of every frame, now and whenever one is posted. To be called, before
+// metadata is read, as soon as the XDP program has told that a packet went without: the tag in front of it, and of any
+// after it, may be that of the frame's previous packet. Where metadata is never refused this is never called, and the
+// cache line in front of the packet is left alone (docs/adr/0003).
+func (p *Pool) Distrust() {
+	if p.distrust {
+		return
+	}
+	p.distrust = true
+	for i := p.lo; i < p.hi; i++ {
+		*p.u.Frame(int(i)).tag(p.tagOff) = 0
+	}
 }
 
 // TakeBack frees every frame that is Filling: once the socket is closed, the kernel owns none of them any more.
