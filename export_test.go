@@ -1,0 +1,45 @@
+package xrx
+
+import (
+	"errors"
+
+	"xrx/bpf"
+	"xrx/umem"
+	"xrx/xsk"
+)
+
+// Reload puts the receiver's program on the interface anew, loaded with other options. Between runs, in the
+// interface's namespace.
+func (r *Receiver) Reload(opts bpf.Options) (err error) {
+	mode := r.link.Mode()
+	if err := errors.Join(r.link.Close(), r.prog.Close()); err != nil {
+		return err
+	}
+	if r.prog, err = bpf.Load(opts); err != nil {
+		return err
+	}
+	r.link, err = r.prog.Attach(r.iface.Index, mode)
+	return err
+}
+
+// Detach takes the receiver's program off the interface, so that a test can put another one there. Before Run.
+func (r *Receiver) Detach() error {
+	err := r.link.Close()
+	r.link = nil
+	return err
+}
+
+// SocketFD returns the descriptor of the first queue's socket.
+func (r *Receiver) SocketFD() int { return r.queues[0].sock.FD() }
+
+// IfIndex returns the index of the interface in its namespace.
+func (r *Receiver) IfIndex() int { return r.iface.Index }
+
+// Before returns the n bytes in front of a packet.
+func Before(p Packet, n int) []byte { return p.h.Before(n) }
+
+// HeaderOf finds a packet's hidden header from its bytes alone.
+func HeaderOf(p Packet) (*umem.Header, error) { return p.q.mem.Of(p.Data()) }
+
+// KernelStats reads the kernel's counters of the first queue without asking its goroutine, which may be in a handler.
+func (r *Receiver) KernelStats() (xsk.Stats, error) { return r.queues[0].sock.Stats() }
