@@ -31,10 +31,11 @@ type Queue struct {
 	inChain bool         // between a descriptor with XDP_PKT_CONTD and one without
 	cut     bool         // a buffer of the chain was refused
 
-	receiver *Receiver
-	mail     mailbox     // questions from other goroutines
-	event    sys.Event   // wakes the thread out of its sleep
-	fds      sys.PollFds // the socket and the event
+	receiver    *Receiver
+	metaRefused func() bool // the XDP program's word: asked once per poll that found packets
+	mail        mailbox     // questions from other goroutines
+	event       sys.Event   // wakes the thread out of its sleep
+	fds         sys.PollFds // the socket and the event
 
 	gather     gatherer
 	cpu        int         // -1: not pinned
@@ -81,6 +82,9 @@ func (q *Queue) receive(budget int) int {
 	}
 	if taken > 0 {
 		q.sock.Rx.Release()
+		if q.metaRefused() {
+			q.pool.Distrust()
+		}
 	}
 	return taken
 }

@@ -124,7 +124,7 @@ func (r *Receiver) attach(ids []int) (err error) {
 // openQueue makes queue number n: frames, socket, full fill ring, bind. The fill ring comes before the bind because
 // drivers take all descriptors at once when they are bound.
 func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
-	q = &Queue{id: id, cfg: &r.cfg, receiver: r, cpu: -1, event: -1}
+	q = &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused, cpu: -1, event: -1}
 	if len(r.cfg.CPUs) > 0 {
 		q.cpu = r.cfg.CPUs[n%len(r.cfg.CPUs)]
 	}

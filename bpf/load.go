@@ -8,6 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
+
+	"xrx/internal/sys"
 )
 
 // Program load flags, include/uapi/linux/bpf.h at v6.18.
@@ -50,12 +52,20 @@ func Load(opts Options) (*Program, error) {
 		err := spec.LoadAndAssign(&both, nil)
 		if err == nil {
 			p.obj, p.hints = both.objects, both.Hints
-			return p, nil
+			return p.mapTold()
 		}
 		p.hintsRefused = &Attempt{Mode: Native, HWMeta: true, Err: err, Why: whyHintsNotLoaded(err)}
 	}
 	if err := spec.LoadAndAssign(&p.obj, nil); err != nil {
 		return nil, fmt.Errorf("bpf: load: %w", explainLoad(err))
+	}
+	return p.mapTold()
+}
+
+// mapTold maps what the program tells; on error the program is unloaded.
+func (p *Program) mapTold() (_ *Program, err error) {
+	if p.told, err = sys.MapShared(p.obj.Told.FD()); err != nil {
+		return nil, errors.Join(fmt.Errorf("bpf: map the program's word into memory (5.5 or later is needed): %w", err), p.Close())
 	}
 	return p, nil
 }

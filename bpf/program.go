@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+
+	"xrx/internal/sys"
 )
 
 // Program is the loaded program with its maps. All methods may be called from any goroutine.
@@ -13,6 +15,7 @@ type Program struct {
 	opts     Options
 	switchAt uint32 // offset of the on-off switch in obj.Globals
 	obj      objects
+	told     []byte        // Told, mapped
 	hints    *ebpf.Program // nil unless HWMeta was asked for and granted
 
 	hintsRefused *Attempt // why hints is nil although it was asked for
@@ -30,6 +33,7 @@ type objects struct {
 	Sockets *ebpf.Map     `ebpf:"xsks"`
 	Counts  *ebpf.Map     `ebpf:"counts"`
 	Globals *ebpf.Map     `ebpf:".bss"`
+	Told    *ebpf.Map     `ebpf:"told"`
 }
 
 // ErrClosed is returned by the methods of a closed Program.
@@ -104,6 +108,11 @@ func (p *Program) SetEnabled(on bool) error {
 	return nil
 }
 
+// MetaRefused reports whether a packet was redirected without metadata since the program was loaded. It is one load
+// from memory that the program writes; asked after descriptors were taken off an rx ring, it covers their packets.
+// Not to be called after Close.
+func (p *Program) MetaRefused() bool { return sys.LoadUint32(p.told) != 0 }
+
 // Close detaches the program wherever it is still attached and unloads it. Closing again is no error.
 func (p *Program) Close() error {
 	p.mu.Lock()
@@ -122,6 +131,9 @@ func (p *Program) Close() error {
 	for _, a := range left {
 		errs = append(errs, a.Close())
 	}
-	errs = append(errs, p.obj.Plain.Close(), p.hints.Close(), p.obj.Sockets.Close(), p.obj.Counts.Close(), p.obj.Globals.Close())
+	errs = append(errs, p.obj.Plain.Close(), p.hints.Close(), p.obj.Sockets.Close(), p.obj.Counts.Close(), p.obj.Globals.Close(), p.obj.Told.Close())
+	if p.told != nil {
+		errs = append(errs, sys.Unmap(p.told))
+	}
 	return errors.Join(errs...)
 }

@@ -51,6 +51,19 @@ struct {
 	__type(value, struct xrx_counts);
 } counts SEC(".maps");
 
+/*
+ * Told to user space, which maps it: not 0 once a packet had to go without
+ * metadata. It is written before that packet's descriptor can be seen, so whoever
+ * reads it after taking descriptors knows whether tags may be stale.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} told SEC(".maps");
+
 /* Only what a variable or map has as its type is described to bpf2go. */
 const struct xrx_types {
 	enum xrx_flag flag;
@@ -131,7 +144,7 @@ static __always_inline void apply_hints(const struct hints *h, struct view *v)
 
 /*
  * Writes the metadata so that it ends at the packet. 0 when there is no room:
- * the packet then goes without, under the zero tag that user space put there.
+ * the packet then goes without, and user space must not believe the tag it finds.
  */
 static __always_inline int stamp(struct xdp_md *ctx, const struct view *v,
 				 __u64 timestamp)
@@ -198,8 +211,13 @@ static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 		ask_nic(ctx, &h);
 		apply_hints(&h, &v);
 	}
-	if (unlikely(!stamp(ctx, &v, h.timestamp)))
+	if (unlikely(!stamp(ctx, &v, h.timestamp))) {
+		__u64 *refused = bpf_map_lookup_elem(&told, &zero);
+
 		c->n[XRX_META_REFUSED]++;
+		if (refused)
+			*(volatile __u64 *)refused = 1;
+	}
 	return XDP_REDIRECT;
 }
 

@@ -73,6 +73,7 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	xrxMapCounts      = "counts"
+	xrxMapTold        = "told"
 	xrxMapXsks        = "xsks"
 	xrxProgXrxRx      = "xrx_rx"
 	xrxProgXrxRxHints = "xrx_rx_hints"
@@ -135,6 +136,7 @@ type xrxProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type xrxMapSpecs struct {
 	Counts *ebpf.MapSpec `ebpf:"counts"`
+	Told   *ebpf.MapSpec `ebpf:"told"`
 	Xsks   *ebpf.MapSpec `ebpf:"xsks"`
 }
 
@@ -171,12 +173,14 @@ func (o *xrxObjects) Close() error {
 // It can be passed to loadXrxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xrxMaps struct {
 	Counts *ebpf.Map `ebpf:"counts"`
+	Told   *ebpf.Map `ebpf:"told"`
 	Xsks   *ebpf.Map `ebpf:"xsks"`
 }
 
 func (m *xrxMaps) Close() error {
 	return _XrxClose(
 		m.Counts,
+		m.Told,
 		m.Xsks,
 	)
 }

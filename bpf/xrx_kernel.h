@@ -25,8 +25,13 @@ typedef __u32 __wsum;
 #include <bpf/bpf_helpers.h>
 
 enum {
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_XSKMAP = 17,
+};
+
+enum {
+	BPF_F_MMAPABLE = 1 << 10, /* since v5.5 */
 };
 
 enum xdp_action {

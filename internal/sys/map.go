@@ -25,3 +25,8 @@ func MapRegion(size int, huge bool) (mem []byte, hugeErr, err error) {
 
 // Unmap undoes MapRegion.
 func Unmap(mem []byte) error { return unix.Munmap(mem) }
+
+// MapShared maps the first page of what a descriptor stands for, for reading.
+func MapShared(fd int) ([]byte, error) {
+	return unix.Mmap(fd, 0, unix.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+}
