@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ var probes = map[string]func() error{
 //	veth   a veth pair can be built and configured (implies netns)
 //	afxdp  AF_XDP sockets can be opened
 //	zc     XRX_ZC_IFACE names an interface that binds zero-copy
+//	cmd:X  the command X is installed
 //
 // When XRX_REQUIRE lists any of the things named, a missing one fails the test.
 func Require(t testing.TB, what ...string) {
@@ -61,6 +63,9 @@ func Require(t testing.TB, what ...string) {
 func firstMissing(what []string) (reason string, err error) {
 	for _, name := range what {
 		probe, ok := probes[name]
+		if command, isCommand := strings.CutPrefix(name, "cmd:"); isCommand {
+			probe, ok = func() error { return probeCommand(command) }, true
+		}
 		if !ok {
 			return "", fmt.Errorf("testnet.Require: unknown requirement %q", name)
 		}
@@ -117,4 +122,9 @@ func probeZC() error {
 		return errors.New(zcVariable + " names no interface")
 	}
 	return nil
+}
+
+func probeCommand(name string) error {
+	_, err := exec.LookPath(name)
+	return err
 }
