@@ -7,7 +7,9 @@
 // is the most that can still be in the ring.
 //
 // Starvation has two causes, and they are counted apart: Empty (the ring ran dry although frames were free: this
-// goroutine came too late) and Short (there were no free frames to post: consumers hold them).
+// goroutine came too late) and Short (there were no free frames to post: consumers hold them). A ring that is found
+// empty when frames come back after a spell of Short was not refilled too late: it is the same spell. A zero-copy
+// driver takes descriptors off the ring ahead of packets, so there Empty says less than the kernel's own count.
 package fillring
 
 import (
@@ -19,7 +21,7 @@ import (
 type Stats struct {
 	Posted  uint64 `json:"posted"`  // frames given to the kernel
 	Batches uint64 `json:"batches"` // times the ring was published
-	Empty   uint64 `json:"empty"`   // refills that found the ring empty: the kernel had nothing to receive into
+	Empty   uint64 `json:"empty"`   // refills that found the ring empty although frames were free: this goroutine came too late
 	Short   uint64 `json:"short"`   // spells of no free frame for a quarter of the ring or more being unused
 }
 
@@ -50,7 +52,7 @@ func (r *Refiller) Refill() bool {
 }
 
 func (r *Refiller) post(missing int) bool {
-	if r.Stats.Posted > 0 && r.ring.Level() == 0 {
+	if r.Stats.Posted > 0 && !r.short && r.pool.In(umem.Free) > 0 && r.ring.Level() == 0 {
 		r.Stats.Empty++
 	}
 	posted := 0
