@@ -35,6 +35,7 @@ func (e *Engine) parse(h *umem.Header, pk *pkt) {
 	b := h.Bytes()
 	if len(b) < ethLen {
 		pk.verdict = Short
+		pk.headersElsewhere(h)
 		return
 	}
 	pk.k0, pk.k1 = ne.Uint64(b), ne.Uint64(b[6:])
@@ -43,6 +44,7 @@ func (e *Engine) parse(h *umem.Header, pk *pkt) {
 	if etype == typeVLAN || etype == typeAD {
 		etype, off, shape = pk.vlan(b)
 		if shape == 0 {
+			pk.headersElsewhere(h)
 			return
 		}
 	}

@@ -21,8 +21,12 @@ const (
 func (e *Engine) tcp(h *umem.Header, pk *pkt, b []byte, off, n int) {
 	l4 := b[off:]
 	if len(l4) < 20 || n < 20 {
-		if len(l4) >= 4 && n >= 4 { // T1; the ports are there, so P can be completed first
-			pk.refuse(TCPHeader)
+		if len(l4) >= 4 && n >= 4 { // the ports are there, so P can be completed first
+			if n < 20 {
+				pk.refuse(TCPHeader) // T1
+			} else {
+				pk.refuse(SplitHeaders)
+			}
 			pk.ports(l4, protoTCP)
 			e.seal(pk)
 			return
