@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -104,7 +105,7 @@ func (c *Config) queues(i netdev.Info) ([]int, error) {
 }
 
 func (r *Receiver) attach(ids []int) (err error) {
-	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, MaxQueues: slices.Max(ids) + 1}
+	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, Seed: rand.Uint64(), MaxQueues: slices.Max(ids) + 1}
 	if r.cfg.HWMeta {
 		opts.HWMeta, opts.HWHash, opts.IfIndex = true, !r.cfg.SymmetricHash, r.iface.Index
 	}
