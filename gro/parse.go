@@ -2,7 +2,6 @@ package gro
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"xrx/internal/csum"
 	"xrx/umem"
@@ -79,7 +78,7 @@ func (e *Engine) parse(h *umem.Header, pk *pkt) {
 	pk.lay.l3 = uint8(off)
 	off += hl
 	if proto == protoIPv4 || proto == protoIPv6 { // E2
-		if off > 255 {
+		if off > 255 || pk.verdict == IPv6Fragment {
 			pk.refuse(LongHeaders)
 			return
 		}
@@ -229,8 +228,8 @@ func (pk *pkt) ipv6(l3 []byte, n int) (proto uint8, hl int, left int) {
 		return 0, 0, 0
 	case proto == protoFragment:
 		pk.refuse(IPv6Fragment)
-		if hl+8 > min(n, len(l3)) || be.Uint16(l3[hl+2:])&0xfff8 != 0 {
-			return 0, 0, 0
+		if hl > 40 || hl+8 > min(n, len(l3)) || be.Uint16(l3[hl+2:])&0xfff8 != 0 || pk.lay.outer != 0 {
+			return 0, 0, 0 // the ports are in another packet, or in a flow that can't be compared with P's
 		}
 		pk.noSum = pk.noSum || l3[hl+3]&1 != 0
 		return l3[hl], hl + 8, n
@@ -255,48 +254,25 @@ func (pk *pkt) tunnel(b []byte) {
 }
 
 // sameLong compares what is in no word of the key: the tunnel header's addresses and type, and IPv6 extension headers,
-// of P in a and of the packet in b, each with its own layout (IPv4 options move what is behind them). A fragment header
-// is no part of the flow.
+// of P in a and of the packet in b, each with its own layout (IPv4 options move what is behind them).
 func sameLong(a, b []byte, en *entry, pk *pkt) bool {
 	if (en.bits^pk.bits)&(bV6|bOuterV6) != 0 || (en.lay.outer != 0) != (pk.lay.outer != 0) {
 		return false
 	}
 	if en.lay.outer != 0 {
 		ao, bo := a[en.lay.outer:en.lay.l3], b[pk.lay.outer:pk.lay.l3]
-		if pk.bits&bOuterV6 == 0 {
-			if ao[9] != bo[9] || !bytes.Equal(ao[12:20], bo[12:20]) {
+		if pk.bits&bOuterV6 != 0 {
+			if !sameIPv6(ao, bo) {
 				return false
 			}
-		} else if !sameIPv6(ao, bo) {
+		} else if ao[9] != bo[9] || !bytes.Equal(ao[12:20], bo[12:20]) {
 			return false
 		}
 	}
-	if pk.bits&bV6 == 0 {
-		return true
-	}
-	return sameIPv6(a[en.lay.l3:en.lay.l4], b[pk.lay.l3:pk.lay.l4])
+	return pk.bits&bV6 == 0 || sameIPv6(a[en.lay.l3:en.lay.l4], b[pk.lay.l3:pk.lay.l4])
 }
 
-// sameIPv6 is W3 over two headers with their extension headers; a fragment header at the end of b is left out.
+// sameIPv6 is W3 over two headers with their extension headers.
 func sameIPv6(a, b []byte) bool {
-	if (binary.BigEndian.Uint32(a)^binary.BigEndian.Uint32(b))&0xf00fffff != 0 {
-		return false
-	}
-	if len(b) == len(a)+8 && endsInFragment(b) {
-		b = b[:len(a)]
-		if len(a) == 40 {
-			return bytes.Equal(a[8:], b[8:])
-		}
-		return a[6] == b[6] && bytes.Equal(a[8:40], b[8:40]) // the last header's type differs by nature
-	}
-	return a[6] == b[6] && bytes.Equal(a[8:], b[8:])
-}
-
-// endsInFragment reports whether the last 8 bytes of a header chain are a fragment header.
-func endsInFragment(b []byte) bool {
-	next, off := b[6], 40
-	for off+8 < len(b) && next != protoFragment {
-		next, off = b[off], off+int(b[off+1])*8+8
-	}
-	return next == protoFragment && off == len(b)-8
+	return (be.Uint32(a)^be.Uint32(b))&0xf00fffff == 0 && a[6] == b[6] && bytes.Equal(a[8:], b[8:])
 }
