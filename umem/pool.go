@@ -69,15 +69,19 @@ func (p *Pool) Fill(slots []uint64) int {
 
 // Distrust makes the pool clear the metadata tag of every frame, now and whenever one is posted. To be called, before
 // metadata is read, as soon as the XDP program has told that a packet went without: the tag in front of it, and of any
-// after it, may be that of the frame's previous packet. Where metadata is never refused this is never called, and the
-// cache line in front of the packet is left alone (docs/adr/0003).
+// after it, may be that of the frame's previous packet. Frames that are held or delivered came before that, and the
+// headroom of a delivered one is its holder's: they are left alone. Where metadata is never refused this is never
+// called, and the cache line in front of the packet is left alone (docs/adr/0003).
 func (p *Pool) Distrust() {
 	if p.distrust {
 		return
 	}
 	p.distrust = true
 	for i := p.lo; i < p.hi; i++ {
-		*p.u.Frame(int(i)).tag(p.tagOff) = 0
+		switch h := p.u.Frame(int(i)); h.state {
+		case Free, Filling, Received:
+			*h.tag(p.tagOff) = 0
+		}
 	}
 }
 
