@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"xrx/bpf"
-	"xrx/umem"
 	"xrx/xsk"
 )
 
@@ -17,6 +16,9 @@ func (r *Receiver) Reload(opts bpf.Options) (err error) {
 	}
 	if r.prog, err = bpf.Load(opts); err != nil {
 		return err
+	}
+	for _, q := range r.queues {
+		q.metaRefused = r.prog.MetaRefused
 	}
 	r.link, err = r.prog.Attach(r.iface.Index, mode)
 	return err
@@ -34,12 +36,6 @@ func (r *Receiver) SocketFD() int { return r.queues[0].sock.FD() }
 
 // IfIndex returns the index of the interface in its namespace.
 func (r *Receiver) IfIndex() int { return r.iface.Index }
-
-// Before returns the n bytes in front of a packet.
-func Before(p Packet, n int) []byte { return p.h.Before(n) }
-
-// HeaderOf finds a packet's hidden header from its bytes alone.
-func HeaderOf(p Packet) (*umem.Header, error) { return p.q.mem.Of(p.Data()) }
 
 // KernelStats reads the kernel's counters of the first queue without asking its goroutine, which may be in a handler.
 func (r *Receiver) KernelStats() (xsk.Stats, error) { return r.queues[0].sock.Stats() }
