@@ -45,7 +45,7 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 		return fmt.Sprintf("the locked-memory limit is below the UMEM's %d MiB: raise it (ulimit -l) or use fewer frames (--frames)", len(s.cfg.Umem.Memory())>>20)
 	case step == "XDP_UMEM_REG" && e == syscall.EINVAL:
 		g := s.cfg.Umem.Config()
-		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (aligned chunks: 2048 up to the page size; headroom below chunk-256)", g.ChunkSize, g.Headroom)
+		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (aligned chunks: 2048 up to the page size; headroom up to chunk-256, where the kernel keeps room for skb_shared_info up to chunk-704)", g.ChunkSize, g.Headroom)
 	case e == syscall.ENOMEM:
 		return "the kernel is out of memory for rings or UMEM: use fewer frames or smaller rings"
 	case len(step) > 4 && step[:4] == "bind":
