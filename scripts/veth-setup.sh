@@ -93,11 +93,16 @@ configure() { # ns if mac ip4 ip6 peer-mac peer-ip4 peer-ip6
 
 is_up() { ip -n "$1" link show dev "$2" 2>/dev/null | grep -q 'state UP'; }
 
-wait_up() { # frames sent before the kernel has noticed the carrier are lost
+is_ready() { # ns if ip6
+	is_up "$1" "$2" || return 1
+	[ ! -d /proc/sys/net/ipv6 ] || ip -n "$1" -6 route show table local | grep -q "^local $3 "
+}
+
+wait_ready() { # the kernel notices the carrier, and makes IPv6 addresses its own, some time later: until then frames are lost
 	tries=0
-	until is_up "$ns_a" "$if_a" && is_up "$ns_b" "$if_b"; do
+	until is_ready "$ns_a" "$if_a" "$ip6_a" && is_ready "$ns_b" "$if_b" "$ip6_b"; do
 		tries=$((tries + 1))
-		[ "$tries" -lt 60 ] || die "the pair is not up after 3 s"
+		[ "$tries" -lt 60 ] || die "the pair is not ready after 3 s"
 		sleep 0.05
 	done
 }
@@ -132,7 +137,7 @@ up() {
 	fi
 	configure "$ns_a" "$if_a" "$mac_a" "$ip4_a" "$ip6_a" "$mac_b" "$ip4_b" "$ip6_b"
 	configure "$ns_b" "$if_b" "$mac_b" "$ip4_b" "$ip6_b" "$mac_a" "$ip4_a" "$ip6_a"
-	wait_up
+	wait_ready
 	program
 }
 

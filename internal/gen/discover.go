@@ -102,12 +102,12 @@ func peerMAC(a *netlink.LinkAttrs) (net.HardwareAddr, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range messages {
-		peer, err := netlink.LinkDeserialize(nil, m)
-		if err != nil {
-			return nil, err
-		}
-		return peer.Attrs().HardwareAddr, nil
+	if len(messages) == 0 {
+		return nil, nil
 	}
-	return nil, nil
+	peer, err := netlink.LinkDeserialize(nil, messages[0])
+	if err != nil {
+		return nil, err
+	}
+	return peer.Attrs().HardwareAddr, nil
 }

@@ -55,6 +55,9 @@ func BenchmarkEngines(b *testing.B) {
 				if err != nil || r.Frames != uint64(b.N) {
 					b.Fatalf("%+v, %v", r, err)
 				}
+				if s, err := n.B.Stats(); err != nil || s.RxPackets != r.Frames || r.Dropped != 0 {
+					b.Fatalf("%d frames arrived, %v; sent: %+v", s.RxPackets, err, r)
+				}
 				b.ReportMetric(r.PPS()/1e3, "kpps")
 			})
 		}

@@ -152,6 +152,23 @@ func pace(engine string) float64 {
 	return 200_000
 }
 
+func TestXSKSendsOnTheQueueAskedFor(t *testing.T) {
+	testnet.Require(t, "root", "veth", "afxdp")
+	n := testnet.New(t, testnet.Options{Queues: 2})
+	collect := listening(t, n)
+	for queue := range 2 {
+		s := stream(n, false, false)
+		s.Src = netip.AddrFrom4([4]byte{10, 11, 0, byte(1 + queue)})
+		if r := run(t, n, gen.XSK, s, gen.Options{Queue: queue, Count: 300}); r.Frames != 300 {
+			t.Errorf("queue %d: %+v", queue, r)
+		}
+	}
+	// Both runs number their frames from 0.
+	if tally := collect(); tally.Frames != 300 || tally.Duplicates != 300 || tally.Damaged != 0 {
+		t.Errorf("%+v", tally)
+	}
+}
+
 func TestEnginesWriteTheSameFrames(t *testing.T) {
 	testnet.Require(t, "root", "veth")
 	for _, tcp := range []bool{false, true} {

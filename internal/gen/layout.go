@@ -15,8 +15,6 @@ const (
 	firstSrcPort = 10000
 	firstDstPort = 9000
 	srcPorts     = 50000
-
-	maxSeq48 = 1<<48 - 1
 )
 
 var magic = [3]byte{'x', 'r', 'x'}

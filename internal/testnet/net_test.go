@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -72,6 +73,16 @@ func TestOrdinarySocketsTalkOverTheSilentNetwork(t *testing.T) {
 	Require(t, "root", "veth")
 	NoLeaks(t)
 	n := New(t, Options{})
+	talk(t, n)
+	for _, e := range []*End{n.B, n.A} {
+		if err := errors.Join(e.Down(), e.Up()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	talk(t, n) // and after both were down
+}
+
+func talk(t *testing.T, n *Net) {
 	for _, c := range []struct{ name, from, to string }{
 		{"IPv4", n.A.IP4.String(), n.B.IP4.String()},
 		{"IPv6", n.A.IP6.String(), n.B.IP6.String()},

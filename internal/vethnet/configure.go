@@ -13,31 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// configure makes the interface silent, gives it its addresses, its peer as a
-// static neighbour, no transmit offloads, and sets it up.
-func (e *End) configure(peer *End) error {
+// configure makes the interface silent, gives it no transmit offloads, its
+// addresses and its peer as a static neighbour, and sets it up.
+func (e *End) configure() error {
 	l, err := e.nl.LinkByName(e.Iface)
 	if err != nil {
 		return fmt.Errorf("look up %s: %w", e.Iface, err)
 	}
 	if err := e.silence(l); err != nil {
 		return err
-	}
-	for _, a := range []struct {
-		addr netip.Addr
-		bits int
-	}{{e.IP4, 24}, {e.IP6, 64}} {
-		if !a.addr.IsValid() {
-			continue
-		}
-		mask := net.CIDRMask(a.bits, a.addr.BitLen())
-		addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.addr.AsSlice(), Mask: mask}}
-		if a.addr.Is6() {
-			addr.Flags = unix.IFA_F_NODAD
-		}
-		if err := e.nl.AddrAdd(l, addr); err != nil {
-			return fmt.Errorf("add address %s to %s: %w", a.addr, e.Iface, err)
-		}
 	}
 	for _, o := range []Offload{TxChecksum, TSO, GSO} {
 		if err := e.SetOffload(o, false); err != nil {
@@ -47,21 +31,33 @@ func (e *End) configure(peer *End) error {
 	if err := e.nl.LinkSetUp(l); err != nil {
 		return fmt.Errorf("set %s up: %w", e.Iface, err)
 	}
-	// The kernel drops neighbours of an interface that is down.
-	for _, ip := range []netip.Addr{peer.IP4, peer.IP6} {
-		if !ip.IsValid() {
+	return e.address(l)
+}
+
+// address gives the interface, which is up, its addresses and neighbours: the
+// kernel drops neighbours and IPv6 addresses when an interface goes down.
+func (e *End) address(l netlink.Link) error {
+	for _, a := range []struct {
+		own, peer    netip.Addr
+		bits, family int
+	}{{e.IP4, e.peer.IP4, 24, unix.AF_INET}, {e.IP6, e.peer.IP6, 64, unix.AF_INET6}} {
+		if !a.own.IsValid() {
 			continue
 		}
-		family := unix.AF_INET
-		if ip.Is6() {
-			family = unix.AF_INET6
+		mask := net.CIDRMask(a.bits, a.own.BitLen())
+		addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.own.AsSlice(), Mask: mask}}
+		if a.own.Is6() {
+			addr.Flags = unix.IFA_F_NODAD
+		}
+		if err := e.nl.AddrReplace(l, addr); err != nil {
+			return fmt.Errorf("add address %s to %s: %w", a.own, e.Iface, err)
 		}
 		neigh := &netlink.Neigh{
-			LinkIndex: e.Index, Family: family, State: netlink.NUD_PERMANENT,
-			IP: ip.AsSlice(), HardwareAddr: peer.MAC,
+			LinkIndex: l.Attrs().Index, Family: a.family, State: netlink.NUD_PERMANENT,
+			IP: a.peer.AsSlice(), HardwareAddr: e.peer.MAC,
 		}
 		if err := e.nl.NeighSet(neigh); err != nil {
-			return fmt.Errorf("add neighbour %s on %s: %w", ip, e.Iface, err)
+			return fmt.Errorf("add neighbour %s on %s: %w", a.peer, e.Iface, err)
 		}
 	}
 	return nil

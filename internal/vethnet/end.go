@@ -36,10 +36,13 @@ type End struct {
 // ends of it at once.
 func (e *End) Down() error { return e.change("down", e.nl.LinkSetDown) }
 
-// Up sets the interface up and waits until both ends carry frames, if the other
-// is up too. See Down.
+// Up sets the interface up again, addresses and neighbours included, and waits
+// until both ends carry frames, if the other is up too. See Down.
 func (e *End) Up() error {
 	if err := e.change("up", e.nl.LinkSetUp); err != nil {
+		return err
+	}
+	if err := e.change("address", e.address); err != nil {
 		return err
 	}
 	l, err := e.peer.Link()
@@ -49,27 +52,54 @@ func (e *End) Up() error {
 	if l.Attrs().Flags&net.FlagUp == 0 {
 		return nil
 	}
-	return errors.Join(e.waitCarrier(), e.peer.waitCarrier())
+	return errors.Join(e.waitReady(), e.peer.waitReady())
 }
 
-// waitCarrier waits until the interface is operationally up. The kernel
-// switches the transmit queues on from a work item some time after the peer
-// was set up (net/core/link_watch.c, v6.18); what is sent before is silently
-// dropped.
-func (e *End) waitCarrier() error {
+// waitReady waits until the interface carries frames and knows its addresses.
+//
+// The kernel switches the transmit queues on from a work item some time after
+// the peer was set up (net/core/link_watch.c, v6.18), and makes an IPv6 address
+// its own from another (net/ipv6/addrconf.c, addrconf_dad_work); what is sent
+// before is silently dropped.
+func (e *End) waitReady() error {
 	const deadline = 3 * time.Second // link_watch delays events by up to 1 s
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		l, err := e.Link()
-		if err != nil {
-			return fmt.Errorf("look up %s: %w", e.Iface, err)
-		}
-		if l.Attrs().OperState == netlink.OperUp {
-			return nil
+		missing, err := e.notReady()
+		if err != nil || missing == "" {
+			return err
 		}
 		if time.Since(start) > deadline {
-			return fmt.Errorf("%s is %s after %v", e.Iface, l.Attrs().OperState, deadline)
+			return fmt.Errorf("%s not ready after %v: %s", e.Iface, deadline, missing)
 		}
 	}
+}
+
+// notReady says what waitReady still has to wait for; empty when nothing.
+func (e *End) notReady() (string, error) {
+	l, err := e.Link()
+	if err != nil {
+		return "", fmt.Errorf("look up %s: %w", e.Iface, err)
+	}
+	if state := l.Attrs().OperState; state != netlink.OperUp {
+		return "it is " + state.String(), nil
+	}
+	if !e.IP6.IsValid() {
+		return "", nil
+	}
+	addrs, err := e.nl.AddrList(l, unix.AF_INET6)
+	if err != nil {
+		return "", fmt.Errorf("addresses of %s: %w", e.Iface, err)
+	}
+	for _, a := range addrs {
+		if a.Flags&unix.IFA_F_TENTATIVE != 0 {
+			return a.IP.String() + " is tentative", nil
+		}
+	}
+	routes, err := e.nl.RouteGet(e.IP6.AsSlice())
+	if err != nil || len(routes) == 0 || routes[0].Type != unix.RTN_LOCAL {
+		return e.IP6.String() + " has no local route", nil
+	}
+	return "", nil
 }
 
 // Delete removes the interface, and with it its peer.

@@ -56,13 +56,13 @@ func Build(o Options) (_ *Net, err error) {
 	if err := n.addPair(); err != nil {
 		return nil, err
 	}
-	if err := n.A.configure(n.B); err != nil {
+	if err := n.A.configure(); err != nil {
 		return nil, err
 	}
-	if err := n.B.configure(n.A); err != nil {
+	if err := n.B.configure(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(n.A.waitCarrier(), n.B.waitCarrier()); err != nil {
+	if err := errors.Join(n.A.waitReady(), n.B.waitReady()); err != nil {
 		return nil, err
 	}
 	if o.PeerXDP {
