@@ -57,7 +57,7 @@ func (e *Engine) seal(pk *pkt) {
 	if pk.shape()&shapeV6 != 0 {
 		x = mix(x^pk.k4, pk.k5^pk.k6^e.seed[2])
 	}
-	pk.hash = uint32(x)
+	pk.hash = uint32(x * 0x9e3779b97f4a7c15 >> 32) // neighbours in a subnet differ little: spread them over all bits
 	pk.keyed = true
 }
 
