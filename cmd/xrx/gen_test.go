@@ -165,13 +165,3 @@ func TestGenReportsWhyAnEngineDoesNotWork(t *testing.T) {
 		}
 	})
 }
-
-// init adds gen to the command table where it is not listed yet.
-func init() {
-	for _, c := range commands {
-		if c(env{}).Name() == "gen" {
-			return
-		}
-	}
-	commands = append(commands, newGenCmd)
-}
