@@ -43,18 +43,19 @@ func (q *Queue) run(c Consumer, stop <-chan struct{}) (err error) {
 		if q.mail.waiting() {
 			q.mail.serve(q)
 		}
-		if n > 0 {
-			idle = 0
-			if n == q.cfg.Budget { // more may wait: poll again at once
-				continue
-			}
-		} else {
-			idle++
-		}
 		select {
 		case <-stop:
 			return q.drain()
 		default:
+		}
+		switch n {
+		case q.cfg.Budget: // more may wait: poll again at once
+			idle = 0
+			continue
+		case 0:
+			idle++
+		default:
+			idle = 0
 		}
 		if err := q.rest(idle); err != nil {
 			return errors.Join(err, q.drain())
@@ -66,7 +67,7 @@ func (q *Queue) run(c Consumer, stop <-chan struct{}) (err error) {
 // a wakeup of its own is only needed when this queue never sleeps.
 func (q *Queue) rest(idle int) error {
 	if q.cfg.Busy {
-		if q.fill.NeedWakeup() {
+		if q.driven || q.fill.NeedWakeup() {
 			q.n.wakeups++
 			return q.wake()
 		}

@@ -38,6 +38,7 @@ type Queue struct {
 	fds         sys.PollFds // the socket and the event
 
 	gather     gatherer
+	driven     bool        // busy polling: the driver does its work inside this queue's system calls
 	cpu        int         // -1: not pinned
 	registered atomic.Bool // in the XSKMAP
 	final      umem.Ledger // as it was when the memory was unmapped

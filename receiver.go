@@ -172,11 +172,15 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 	}
 	if n == 0 {
 		r.mode.bound(q.sock.Mode(), tried, r.link.Mode())
+	} else if got := q.sock.Mode().String(); got != r.mode.Bind {
+		r.mode.note("queue %d is bound in another mode than the first: %s", id, got)
 	}
 	if r.cfg.Busy {
-		if err := q.sock.BusyPoll(20, r.cfg.Budget); err != nil {
+		err := q.sock.BusyPoll(20, r.cfg.Budget)
+		if err != nil {
 			r.mode.note("busy polling without the driver's help: %v", err)
 		}
+		q.driven = err == nil && q.sock.Mode() == xsk.ZeroCopy
 	}
 	return q, nil
 }

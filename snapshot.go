@@ -14,6 +14,8 @@ import (
 // frames for the ledger. That takes about 10 ns a frame, so a queue with more than auditMost frames is only walked
 // while it is not running; until then its ledger is the running totals.
 func (r *Receiver) Snapshot() stats.Snapshot {
+	r.mu.Lock() // not while Close takes things away
+	defer r.mu.Unlock()
 	s := stats.Snapshot{At: time.Now(), CPU: stats.CPU(sys.ProcessUsage()), XDP: map[string]uint64{}}
 	if r.prog != nil {
 		if c, err := r.prog.Counters(); err == nil {
@@ -32,6 +34,8 @@ func (r *Receiver) Snapshot() stats.Snapshot {
 
 // Ledger returns where every frame of every queue is.
 func (r *Receiver) Ledger() (l umem.Ledger) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, q := range r.queues {
 		q.ask(func(q *Queue) { l = l.Add(q.ledger()) })
 	}

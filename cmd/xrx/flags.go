@@ -18,6 +18,7 @@ import (
 type receiverFlags struct {
 	queues, mode, bind, cpu string
 	frames, chunk, ring     int
+	budget                  int
 	gather                  time.Duration
 	busy, takeAll, sym      bool
 	hwMeta, huge            bool
@@ -31,6 +32,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.IntVar(&f.ring, "ring", 0, "descriptors in each ring, a power of two (0: half of --frames)")
 	fs.StringVar(&f.mode, "mode", "auto", "how the XDP program is attached: auto, native or skb")
 	fs.StringVar(&f.bind, "bind", "auto", "how sockets are bound: auto, zerocopy or copy")
+	fs.IntVar(&f.budget, "budget", 0, "packets per poll (0: 64)")
 	fs.DurationVar(&f.gather, "gather", 150*time.Microsecond, "longest sleep while packets come fast (0: wake for every packet)")
 	fs.BoolVar(&f.busy, "busy", false, "never sleep: poll without pause")
 	fs.StringVar(&f.cpu, "cpu", "", "processors for the queues' threads, like 1 or 1,2 (default: not pinned)")
@@ -42,7 +44,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 }
 
 func (f *receiverFlags) config() (*xrx.Config, error) {
-	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, RingSize: f.ring, Busy: f.busy, TakeAll: f.takeAll,
+	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, RingSize: f.ring, Budget: f.budget, Busy: f.busy, TakeAll: f.takeAll,
 		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge}
 	if cfg.Gather = f.gather; f.gather == 0 {
 		cfg.Gather = -1
