@@ -28,7 +28,8 @@ func (p Packet) Data() []byte {
 	return p.h.Bytes()
 }
 
-// Len returns the bytes of the whole packet from the Ethernet header on, headers counted once.
+// Len returns the bytes of the whole packet from the Ethernet header on, headers counted once; of a list (IsList), the
+// sum over its packets.
 func (p Packet) Len() int {
 	p.h.Check(p.gen)
 	return int(p.h.Total)
@@ -40,7 +41,8 @@ func (p Packet) Count() int {
 	return int(p.h.Segs)
 }
 
-// GSOSize returns the layer 4 payload bytes of each merged segment (the last may be shorter); 0 when Count is 1.
+// GSOSize returns the layer 4 payload bytes of each merged segment (the last may be shorter); 0 when Count is 1. A
+// consumer of merged UDP cuts the payload there.
 func (p Packet) GSOSize() int {
 	p.h.Check(p.gen)
 	return int(p.h.GSOSize)
@@ -53,10 +55,11 @@ func (p Packet) IsChain() bool {
 }
 
 // Segments yields the packet's bytes in order, one slice per frame: the first with the headers, the others with what
-// they add to it.
+// they add to it (in a list, packets with all their headers). The slices are valid as long as the packet.
 func (p Packet) Segments() iter.Seq[[]byte] {
 	p.h.Check(p.gen)
 	return func(yield func([]byte) bool) {
+		p.h.Check(p.gen) // the iterator may be older than the packet's release
 		for h := p.h; h != nil; h = p.q.mem.Deref(h.Seg) {
 			if !yield(h.Payload()) {
 				return
@@ -65,7 +68,8 @@ func (p Packet) Segments() iter.Seq[[]byte] {
 	}
 }
 
-// Buffers appends the packet's slices to b, for writev through net.Buffers.
+// Buffers appends the packet's slices to b, for writev through net.Buffers: nothing is copied, so the packet must not be
+// released before they are written.
 func (p Packet) Buffers(b net.Buffers) net.Buffers {
 	for s := range p.Segments() {
 		b = append(b, s)
@@ -73,7 +77,8 @@ func (p Packet) Buffers(b net.Buffers) net.Buffers {
 	return b
 }
 
-// Bytes appends a copy of the whole packet to dst and returns the extended slice.
+// Bytes appends a copy of the whole packet to dst and returns the extended slice: with Len bytes of room in the
+// caller's buffer, nothing is allocated.
 func (p Packet) Bytes(dst []byte) []byte {
 	for s := range p.Segments() {
 		dst = append(dst, s...)
