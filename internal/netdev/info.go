@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strings"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
@@ -46,37 +44,4 @@ func Get(name string) (Info, error) {
 	}
 	i.Driver, _ = e.DriverName(name)
 	return i, nil
-}
-
-// Lifeline says why taking all traffic of the interface would cut this machine, or whoever sits at it, off the
-// network: it carries the default route, or the SSH session that this process runs in. "" if neither.
-func Lifeline(i Info) string {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
-	if err != nil {
-		return ""
-	}
-	for _, r := range routes {
-		if r.Dst != nil && !r.Dst.IP.IsUnspecified() {
-			continue
-		}
-		via := r.LinkIndex == i.Index
-		for _, hop := range r.MultiPath {
-			via = via || hop.LinkIndex == i.Index
-		}
-		if via {
-			return "it carries the default route"
-		}
-	}
-	// SSH_CONNECTION: client address, client port, server address, server port (ssh(1)).
-	if f := strings.Fields(os.Getenv("SSH_CONNECTION")); len(f) == 4 {
-		client := net.ParseIP(f[0])
-		if routes, err := netlink.RouteGet(client); err == nil && client != nil {
-			for _, r := range routes {
-				if r.LinkIndex == i.Index {
-					return "it carries the SSH session from " + f[0]
-				}
-			}
-		}
-	}
-	return ""
 }

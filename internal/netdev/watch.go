@@ -13,18 +13,17 @@ import (
 type Event uint8
 
 const (
-	Changed Event = iota // anything that is none of the others
-	Down                 // administratively down, or the carrier went
+	Down    Event = iota // administratively down, or the carrier went
 	Up                   // up again
 	Deleted              // gone, or moved to another network namespace
 )
 
-func (e Event) String() string { return [...]string{"changed", "down", "up", "deleted"}[e] }
+func (e Event) String() string { return [...]string{"down", "up", "deleted"}[e] }
 
 // Watch reports what happens to one interface: a blocked poll on an AF_XDP socket is told nothing, not even that the
 // interface has gone.
 type Watch struct {
-	C    <-chan Event // buffered; events that change nothing (up while up) are left out
+	C    <-chan Event // buffered; what changes nothing of these (up while up, an XDP program) is left out
 	done chan struct{}
 	once sync.Once
 	end  chan struct{}
@@ -53,7 +52,7 @@ func NewWatch(index int) (*Watch, error) {
 			if int(u.Index) != index || u.IfInfomsg.Family != unix.AF_UNSPEC {
 				continue
 			}
-			e := Changed
+			var e Event
 			switch now := running(u.IfInfomsg.Flags); {
 			case u.Header.Type == unix.RTM_DELLINK:
 				e = Deleted
@@ -61,8 +60,10 @@ func NewWatch(index int) (*Watch, error) {
 				e = Down
 			case !up && now:
 				e = Up
+			default: // an address, a counter, an XDP program: a reader who is not there yet must not miss a deletion for it
+				continue
 			}
-			up = running(u.IfInfomsg.Flags)
+			up = e == Up
 			select {
 			case c <- e:
 			case <-done:
