@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"slices"
+	"strings"
 	"time"
 
 	"xrx/bench/internal/lab"
@@ -18,6 +20,7 @@ type options struct {
 	rounds, cpu int
 	length      time.Duration
 	only        string
+	traces      string
 	flows       bool
 	profile     string
 }
@@ -28,6 +31,7 @@ func main() {
 	flag.DurationVar(&o.length, "time", 60*time.Millisecond, "length of one sample")
 	flag.IntVar(&o.cpu, "cpu", 1, "processor to measure on")
 	flag.StringVar(&o.only, "only", "", "measure only engines with this in their name")
+	flag.StringVar(&o.traces, "traces", "T1,T2a,T2b,T3,T4,T5", "measure only these traces")
 	flag.BoolVar(&o.flows, "flows", true, "measure 64, 10,000 and 1,000,000 flows too (2.5 GB of memory)")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a processor profile to this file")
 	flag.Parse()
@@ -42,13 +46,17 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
+	ts = slices.DeleteFunc(ts, func(t traces.Trace) bool { return !slices.Contains(strings.Split(o.traces, ","), t.Name) })
 	r := &result{Machine: lab.ThisMachine(), PinnedTo: o.cpu, Rounds: o.rounds, SampleMS: o.length.Milliseconds()}
+	if err := lab.Pin(o.cpu); err != nil {
+		return fmt.Errorf("pin to processor %d: %w", o.cpu, err)
+	}
+	if err := lab.Urgent(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-gro: at normal priority:", err)
+	}
 	engines, err := r.engines(o, ts)
 	if err != nil {
 		return err
-	}
-	if err := lab.Pin(o.cpu); err != nil {
-		return fmt.Errorf("pin to processor %d: %w", o.cpu, err)
 	}
 	if o.profile != "" {
 		f, err := os.Create(o.profile)

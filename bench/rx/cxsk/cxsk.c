@@ -1,0 +1,128 @@
+// cxsk - the plain AF_XDP receive loop in C over libxdp, doing nothing with what it gets: cxsk IFACE poll|busy
+//
+// Prints "ready" once packets are taken, and on SIGTERM one line: packets, batches, system calls.
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <xdp/xsk.h>
+
+#define FRAMES 4096
+#define RING 2048
+#define CHUNK 2048
+#define BATCH 64
+
+static volatile sig_atomic_t stop;
+static void on_signal(int s) { stop = s; }
+
+static void die(const char *what, int err)
+{
+	fprintf(stderr, "cxsk: %s: %s\n", what, strerror(err < 0 ? -err : err));
+	exit(1);
+}
+
+// redirect loads: return bpf_redirect_map(&map, ctx->rx_queue_index, XDP_PASS)
+static int redirect(int map)
+{
+	struct bpf_insn prog[] = {
+		{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 16}, // struct xdp_md
+		{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map},
+		{0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "cxsk", "GPL", prog, sizeof(prog) / sizeof(*prog), NULL);
+	if (fd < 0)
+		die("load program", errno);
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	struct xsk_umem_config ucfg = {.fill_size = RING, .comp_size = RING, .frame_size = CHUNK};
+	struct xsk_socket_config cfg = {.rx_size = RING, .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
+					.bind_flags = XDP_USE_NEED_WAKEUP};
+	struct xsk_ring_prod fill;
+	struct xsk_ring_cons comp, rx;
+	struct xsk_umem *umem;
+	struct xsk_socket *xsk;
+	uint64_t packets = 0, batches = 0, calls = 0;
+	uint32_t at, to;
+	int err;
+
+	bool busy = argc == 3 && !strcmp(argv[2], "busy");
+	int ifindex = argc == 3 ? (int)if_nametoindex(argv[1]) : 0;
+	if (!ifindex)
+		die("usage: cxsk IFACE poll|busy", EINVAL);
+	struct sigaction sa = {.sa_handler = on_signal};
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+
+	void *mem = mmap(NULL, FRAMES * CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (mem == MAP_FAILED)
+		die("mmap", errno);
+	if ((err = xsk_umem__create(&umem, mem, FRAMES * CHUNK, &fill, &comp, &ucfg)))
+		die("UMEM", err);
+	if ((err = xsk_socket__create(&xsk, argv[1], 0, umem, &rx, NULL, &cfg)))
+		die("socket", err);
+	int map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "xsks", 4, 4, 64, NULL);
+	if (map < 0 || (err = xsk_socket__update_xskmap(xsk, map)))
+		die("socket map", map < 0 ? errno : err);
+	if (xsk_ring_prod__reserve(&fill, RING, &at) != RING)
+		die("fill ring", ENOBUFS);
+	for (int i = 0; i < RING; i++)
+		*xsk_ring_prod__fill_addr(&fill, at++) = (uint64_t)i * CHUNK;
+	xsk_ring_prod__submit(&fill, RING);
+	// A link, not a netlink attachment: it goes when this program does.
+	int link = bpf_link_create(redirect(map), ifindex, BPF_XDP, &(struct bpf_link_create_opts){
+		.sz = sizeof(struct bpf_link_create_opts), .flags = XDP_FLAGS_DRV_MODE});
+	if (link < 0)
+		die("attach", errno);
+	puts("ready");
+	fflush(stdout);
+
+	struct pollfd pfd = {.fd = xsk_socket__fd(xsk), .events = POLLIN};
+	while (!stop) {
+		uint32_t n = xsk_ring_cons__peek(&rx, BATCH, &at);
+		if (!n) {
+			if (!busy) {
+				calls++;
+				poll(&pfd, 1, 100);
+			} else if (xsk_ring_prod__needs_wakeup(&fill)) {
+				calls++;
+				recvfrom(pfd.fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+			}
+			continue;
+		}
+		// The kernel shows packets before it shows that their places in the fill ring are free (net/xdp/xsk.c, xsk_flush).
+		while (xsk_ring_prod__reserve(&fill, n, &to) != n)
+			;
+		for (uint32_t i = 0; i < n; i++)
+			*xsk_ring_prod__fill_addr(&fill, to++) =
+				xsk_ring_cons__rx_desc(&rx, at++)->addr & ~(uint64_t)(CHUNK - 1);
+		xsk_ring_cons__release(&rx, n);
+		xsk_ring_prod__submit(&fill, n);
+		packets += n;
+		batches++;
+	}
+	printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", packets, batches, calls);
+	close(link);
+	xsk_socket__delete(xsk);
+	xsk_umem__delete(umem);
+	return 0;
+}
