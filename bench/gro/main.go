@@ -51,8 +51,10 @@ func run(o options) error {
 	if err := lab.Pin(o.cpu); err != nil {
 		return fmt.Errorf("pin to processor %d: %w", o.cpu, err)
 	}
-	if err := lab.Urgent(); err != nil {
+	if restore, err := lab.Urgent(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-gro: at normal priority:", err)
+	} else {
+		defer restore()
 	}
 	engines, err := r.engines(o, ts)
 	if err != nil {

@@ -32,7 +32,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds over all receivers and loads")
 	flag.DurationVar(&o.length, "time", 2*time.Second, "length of one sample")
-	flag.Float64Var(&o.most, "others", 8, "repeat a sample while other programs took more than this many percent of its processors")
+	flag.Float64Var(&o.most, "others", 20, "repeat a sample while other programs took more than this many percent of its processors")
 	flag.IntVar(&o.tries, "tries", 4, "but not more often than this; the least disturbed one counts")
 	flag.IntVar(&o.source, "source-cpu", 0, "processor of the source, and of the kernel's side of the veth pair")
 	flag.IntVar(&o.receiver, "cpu", 1, "processor of the receiver")
@@ -58,9 +58,11 @@ func main() {
 func run(o options) (err error) {
 	runtime.LockOSThread() // children are killed when the thread that started them ends
 	if o.urgent {
-		if err := lab.Urgent(); err != nil {
+		restore, err := lab.Urgent()
+		if err != nil {
 			return err
 		}
+		defer restore()
 	}
 	for _, tool := range []string{"taskset", "stdbuf"} {
 		if _, err := exec.LookPath(tool); err != nil {

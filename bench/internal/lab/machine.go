@@ -85,10 +85,3 @@ func Pin(cpu int) error {
 	set.Set(cpu)
 	return unix.SchedSetaffinity(0, &set)
 }
-
-// Urgent puts the calling thread, and programs that it starts, before everything else that shares the processors: on a machine where
-// others work too, most of what would have been measured is their time slices. Without the right to do so it changes nothing.
-func Urgent() error {
-	runtime.LockOSThread()
-	return unix.Setpriority(unix.PRIO_PROCESS, 0, -20)
-}
