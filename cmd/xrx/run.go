@@ -66,9 +66,8 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	began := r.Snapshot()
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, consumerFor(o.count, stop)) }()
-	last, runErr := reporter.intervals(r, began, o.interval, ended)
-	last = r.Snapshot()
-	reporter.summary(began, last)
+	runErr := reporter.intervals(r, began, o.interval, ended)
+	reporter.summary(began, r.Snapshot())
 	if err := r.Close(); runErr == nil {
 		runErr = err
 	}
@@ -110,8 +109,8 @@ func (p *reporter) announce(m xrx.Mode) {
 }
 
 // intervals reports until the receiver ends, and returns its error.
-func (p *reporter) intervals(r *xrx.Receiver, began stats.Snapshot, every time.Duration, ended <-chan error) (last stats.Snapshot, err error) {
-	last = began
+func (p *reporter) intervals(r *xrx.Receiver, began stats.Snapshot, every time.Duration, ended <-chan error) error {
+	last := began
 	var tick <-chan time.Time
 	if every > 0 {
 		t := time.NewTicker(every)
@@ -121,7 +120,7 @@ func (p *reporter) intervals(r *xrx.Receiver, began stats.Snapshot, every time.D
 	for {
 		select {
 		case err := <-ended:
-			return last, err
+			return err
 		case <-tick:
 			now := r.Snapshot()
 			p.print(stats.NewReport("interval", p.iface, p.mode, began.At, last, now))
