@@ -12,9 +12,9 @@ func (e *Engine) complete(i uint32, why Reason) {
 	e.remove(i)
 	en := &e.ents[i]
 	h := e.u.Deref(en.head)
-	e.frames -= int(en.count)
+	e.ended += uint64(en.count)
 	if en.bits&bChain != 0 {
-		e.frames -= int(en.extra)
+		e.ended += uint64(en.extra)
 	}
 	if en.count > 1 { // K1: alone it stays what it was
 		e.finish(en, h)
@@ -26,7 +26,7 @@ func (e *Engine) complete(i uint32, why Reason) {
 
 // finish writes the head of a packet of several.
 func (e *Engine) finish(en *entry, h *umem.Header) {
-	h.Kind = umem.Head
+	h.Kind, h.Tail = umem.Head, en.tail
 	h.Segs, h.GSOSize = en.count, en.gso
 	e.st.Coalesced++
 	if en.bits&bList != 0 {

@@ -26,15 +26,18 @@ type Engine struct {
 	// What T4 compares of the TCP word at offset 12, by profile.
 	tcpSame, tcpNever uint32
 	maxSize, maxSegs  uint32
+	keepSegs          [2]uint32 // TCP, UDP: with as many packets P can take one more without being completed by it
+	mtu               int
+	unopted           Reason               // why UDP to other ports is not merged
 	udpPorts          [1 << 16 / 64]uint64 // bit per opted-in destination port
 
-	frames int // frames in held packets
-	out    []*umem.Header
-	nout   int
-	st     Stats
+	extra uint64 // frames held so far beyond one per packet
+	ended uint64 // frames in packets completed so far
+	out   []*umem.Header
+	nout  int
+	st    Stats
 
-	pk      pkt // the packet being parsed
-	touched byte
+	pk pkt // the packet being parsed
 }
 
 // New makes an engine over p's frames, with everything that it will ever allocate.
@@ -47,6 +50,13 @@ func New(p *umem.Pool, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{p: p, u: p.Umem(), cfg: cfg, off: p.Umem().PacketOffset()}
 	e.maxSize, e.maxSegs = uint32(cfg.MaxSize), uint32(cfg.MaxSegs)
+	e.keepSegs = [2]uint32{e.maxSegs, min(e.maxSegs, udpCount-1)}
+	if e.mtu = cfg.MTU; e.mtu == 0 {
+		e.mtu = 1 << 30
+	}
+	if e.unopted = UDPOff; cfg.Off {
+		e.unopted = Off
+	}
 	buckets := 1
 	for buckets < 2*cfg.Flows {
 		buckets *= 2

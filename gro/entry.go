@@ -50,7 +50,8 @@ const (
 // itself is read to find or refuse a match.
 type entry struct {
 	key
-	head  umem.Ref
+	bits  uint16
+	extra uint16 // with bChain: frames beyond one per packet
 	hash  uint32
 	seq   uint32 // TCP: the next sequence number
 	ack   uint32
@@ -62,20 +63,19 @@ type entry struct {
 	sum   uint16 // sum of the payload so far
 
 	opt   [5]uint64 // TCP options, as in pkt
+	tail  umem.Ref  // last frame of the chain
 	total uint32    // bytes from the end of the Ethernet header on: the kernel's skb->len (L1)
 	next  uint32    // next entry of the bucket, or next spare one
 	older uint32    // list by the time at which the first packet was held (L4 evicts, X1 ages by that)
 	newer uint32
-	lay   layout
-	bits  uint16
-	extra uint16 // with bChain: frames beyond one per packet
+	head  umem.Ref
 
 	wide
+	lay     layout
 	outer   uint32 // outer header's pkt.l3
 	outerID uint16
-	_       uint16
+	_       [6]byte
 	since   int64 // ns, EndPoll's clock, end of the poll in which the first packet was held; unstamped before that
-	_       [8]byte
 }
 
 const unstamped = -1 << 63

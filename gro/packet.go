@@ -50,17 +50,6 @@ func optWords(word uint32) int { return (int(word>>28) - 4) / 2 }
 
 func (pk *pkt) shape() uint64 { return pk.k3 >> 48 }
 
-// seal computes the hash; the key is complete. Label and tunnel addresses are not hashed: flows that differ in nothing
-// else share a bucket.
-func (e *Engine) seal(pk *pkt) {
-	x := mix(pk.k2^e.seed[0], pk.k3^e.seed[1])
-	if pk.shape()&shapeV6 != 0 {
-		x = mix(x^pk.k4, pk.k5^pk.k6^e.seed[2])
-	}
-	pk.hash = uint32(x * 0x9e3779b97f4a7c15 >> 32) // neighbours in a subnet differ little: spread them over all bits
-	pk.keyed = true
-}
-
 // sameWide compares what the first four words of the key don't hold.
 func (e *Engine) sameWide(en *entry, h *umem.Header, pk *pkt) bool {
 	if en.wide != pk.wide {

@@ -6,34 +6,23 @@ import "xrx/umem"
 // Fragments. Each is merged, held or put into Out.
 func (e *Engine) Receive(batch []*umem.Header) {
 	pk := &e.pk
-	for i, h := range batch {
-		if i+ahead < len(batch) {
-			e.touch(batch[i+ahead])
-		}
-		if !e.plain(h, pk) {
+	for _, h := range batch {
+		switch e.plain(h, pk) {
+		case settled:
+			continue
+		case notPlain:
 			e.parse(h, pk)
 		}
 		e.receive(h, pk)
 	}
 	e.st.In += uint64(len(batch))
-	for e.frames > e.cfg.Frames {
+	for e.frames() > e.cfg.Frames {
 		e.complete(e.ents[0].newer, Frames)
 	}
 }
 
-// ahead is how many packets ahead Receive touches. Chunks are a power of two apart, so the headers of all packets
-// compete for few sets of the first-level cache (24 lines of 48 KiB with chunks of 2048): more would be gone again.
-const ahead = 4
-
-// touch reads a byte of each cache line that parsing will need. Nothing waits for the values, so the processor fetches
-// them while the packets before are worked on, instead of when they are needed.
-func (e *Engine) touch(h *umem.Header) {
-	x := h.Before(1)[0]
-	if b := h.Bytes(); len(b) > 64 {
-		x ^= b[0] ^ b[64]
-	}
-	e.touched = x
-}
+// frames returns how many frames are held.
+func (e *Engine) frames() int { return int(e.st.Started+e.st.Merged+e.extra) - int(e.ended) }
 
 // receive decides what becomes of one parsed packet.
 func (e *Engine) receive(h *umem.Header, pk *pkt) {
@@ -91,6 +80,7 @@ func (e *Engine) hold(h *umem.Header, pk *pkt) {
 		en.opt[i] = pk.opt[i]
 	}
 	en.head = e.u.RefOf(h)
+	en.tail = en.head
 	en.seq, en.ack, en.word = pk.seq, pk.ack, pk.word
 	if pk.bits&bUDP == 0 {
 		en.seq += pk.pay
@@ -102,9 +92,9 @@ func (e *Engine) hold(h *umem.Header, pk *pkt) {
 		en.since = unstamped
 	}
 	en.bits = pk.bits | e.firstBits(pk)
-	e.frames++
 	if h.Seg != 0 {
 		e.holdRest(en, h)
+		en.tail = h.Tail
 	}
 	e.st.Started++
 	e.st.Held++
@@ -127,7 +117,7 @@ func (e *Engine) holdRest(en *entry, h *umem.Header) {
 	for f := e.u.Deref(h.Seg); f != nil; f = e.u.Deref(f.Seg) {
 		e.p.Hold(f)
 		en.extra++
-		e.frames++
+		e.extra++
 	}
 	en.bits |= bChain
 }
@@ -135,7 +125,6 @@ func (e *Engine) holdRest(en *entry, h *umem.Header) {
 // merge makes h's packet a segment of P, the held packet i.
 func (e *Engine) merge(i uint32, en *entry, h *umem.Header, pk *pkt) {
 	e.p.Hold(h)
-	e.frames++
 	if h.Seg != 0 {
 		e.holdRest(en, h)
 	}
@@ -144,13 +133,8 @@ func (e *Engine) merge(i uint32, en *entry, h *umem.Header, pk *pkt) {
 	if en.bits&bList != 0 {
 		h.Skip = 0
 	}
-	e.p.Append(e.u.Deref(en.head), h)
-	s := pk.sum
-	if en.gso&en.count&1 != 0 { // the payload before this one has an odd length
-		s = s>>8 | s<<8
-	}
-	t := uint32(en.sum) + uint32(s)
-	en.sum = uint16(t + t>>16)
+	e.link(en, h)
+	en.addSum(pk.sum)
 	en.count++
 	en.total += pk.pay
 	e.st.Merged++
@@ -171,4 +155,25 @@ func (e *Engine) merge(i uint32, en *entry, h *umem.Header, pk *pkt) {
 	case en.count >= udpCount: // U8
 		e.complete(i, Count)
 	}
+}
+
+// link appends h, with its further buffers, to P's chain: what Pool.Append does, with the end of the chain kept in the
+// entry, so that the head's cache line is left alone until P is complete.
+func (e *Engine) link(en *entry, h *umem.Header) {
+	r := e.u.RefOf(h)
+	e.u.Deref(en.tail).Seg = r
+	if h.Tail != 0 {
+		r = h.Tail
+	}
+	en.tail = r
+}
+
+// addSum adds the sum of the next packet's payload. Where the payload so far has an odd length (all packets but the
+// last have the length gso) the bytes of each word change places.
+func (en *entry) addSum(s uint16) {
+	if en.gso&en.count&1 != 0 {
+		s = s>>8 | s<<8
+	}
+	t := uint32(en.sum) + uint32(s)
+	en.sum = uint16(t + t>>16)
 }

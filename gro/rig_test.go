@@ -81,8 +81,8 @@ func (r *rig) identities() {
 		r.t.Errorf("counters don't add up: in %d merged %d started %d normal %d flush %d held %d out %d",
 			st.In, st.Merged, st.Started, normal, flush, st.Held, st.Out)
 	}
-	if st.Held == 0 && r.e.frames != 0 {
-		r.t.Errorf("nothing held, but %d frames counted as held", r.e.frames)
+	if st.Held == 0 && r.e.frames() != 0 {
+		r.t.Errorf("nothing held, but %d frames counted as held", r.e.frames())
 	}
 }
 
