@@ -93,7 +93,7 @@ type Fill struct {
 
 // NewReport describes what happened from one snapshot to a later one of the same receiver; began is when it started.
 func NewReport(kind, iface string, mode Mode, began time.Time, from, to Snapshot) Report {
-	r := Report{Type: kind, Iface: iface, Elapsed: to.At.Sub(began).Seconds(), Interval: to.At.Sub(from.At).Seconds(), Mode: mode,
+	r := Report{Type: kind, Iface: iface, Elapsed: max(0, to.At.Sub(began).Seconds()), Interval: max(0, to.At.Sub(from.At).Seconds()), Mode: mode,
 		Drops: map[string]uint64{}, XDP: diff(to.XDP, from.XDP), Queues: make([]QueueReport, 0, len(to.Queues))}
 	for i, q := range to.Queues {
 		var old Queue

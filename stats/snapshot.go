@@ -19,7 +19,16 @@ type Snapshot struct {
 // CPU is processor time.
 type CPU struct{ User, Sys time.Duration }
 
-func (c CPU) sub(d CPU) CPU { return CPU{c.User - d.User, c.Sys - d.Sys} }
+// since returns what was counted after then. A count that is below what it was began again: the socket or the thread
+// that it belongs to is another one now.
+func since[T uint64 | time.Duration](now, then T) T {
+	if now < then {
+		return now
+	}
+	return now - then
+}
+
+func (c CPU) sub(d CPU) CPU { return CPU{since(c.User, d.User), since(c.Sys, d.Sys)} }
 
 // Queue is what one queue counted. Its only writer is the queue's goroutine, which also made the copy.
 type Queue struct {
@@ -49,7 +58,7 @@ type Kernel struct {
 }
 
 func (k Kernel) sub(o Kernel) Kernel {
-	return Kernel{k.RxDropped - o.RxDropped, k.RxInvalidDescs - o.RxInvalidDescs, k.RxRingFull - o.RxRingFull, k.RxFillRingEmptyDescs - o.RxFillRingEmptyDescs}
+	return Kernel{since(k.RxDropped, o.RxDropped), since(k.RxInvalidDescs, o.RxInvalidDescs), since(k.RxRingFull, o.RxRingFull), since(k.RxFillRingEmptyDescs, o.RxFillRingEmptyDescs)}
 }
 
 func (k Kernel) add(o Kernel) Kernel {
