@@ -77,6 +77,12 @@ func (f *receiverFlags) config() (*xrx.Config, error) {
 	default:
 		return nil, usagef("--bind %q: want auto, zerocopy or copy", f.bind)
 	}
+	if f.frames < 2 {
+		return nil, usagef("--frames %d: want at least 2", f.frames)
+	}
+	if f.chunk != 2048 && f.chunk != 4096 {
+		return nil, usagef("--chunk %d: want 2048 or 4096", f.chunk)
+	}
 	if err := cfg.Validate(); err != nil {
 		return nil, usageError{err}
 	}
@@ -145,6 +151,9 @@ func (f *groFlags) config() (*gro.Config, error) {
 	case "on":
 	default:
 		return nil, usagef("--gro %q: want on or off", f.on)
+	}
+	if f.flows < 0 || f.flows > 1<<20 {
+		return nil, usagef("--gro-flows %d: want 1 to %d, or 0 for the default", f.flows, 1<<20)
 	}
 	cfg := &gro.Config{Flows: f.flows}
 	var err error

@@ -42,6 +42,7 @@ func execute(ctx context.Context, e env, args []string) int {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.DisableSuggestions = true // a complaint is one line
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err} })
@@ -53,7 +54,8 @@ func execute(ctx context.Context, e env, args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(e.stderr, "xrx:", strings.TrimPrefix(err.Error(), "xrx: "))
+	line := strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors come on a line each
+	fmt.Fprintln(e.stderr, "xrx:", strings.TrimPrefix(line, "xrx: "))
 	var usage usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return 2
