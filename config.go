@@ -26,6 +26,7 @@ type Config struct {
 
 	Attach       bpf.Mode // how the XDP program is attached: bpf.Auto (default), bpf.Native, bpf.Generic
 	Bind         xsk.Mode // how the sockets are bound: xsk.Auto (default), xsk.ZeroCopy, xsk.Copy
+	MultiBuffer  bool     // take packets that span several frames (XDP_USE_SG); always on where the MTU is above a chunk
 	NoNeedWakeup bool     // don't ask for XDP_USE_NEED_WAKEUP
 	TakeAll      bool     // take all traffic even on the interface that carries this machine's default route
 

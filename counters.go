@@ -5,7 +5,7 @@ import "xrx/umem"
 // counters are a queue's own counts. Their only writer is the queue's goroutine; others get a copy from it.
 type counters struct {
 	polls    uint64 // calls of Poll that found something
-	packets  uint64 // descriptors taken off the rx ring
+	packets  uint64 // whole packets taken off the rx ring, with no refused descriptor
 	bytes    uint64 // bytes of packets that went on, from the Ethernet header
 	squeezes uint64 // polls that used up their budget: more was waiting
 	sleeps   uint64 // system calls that waited for packets
@@ -22,7 +22,6 @@ func (c *counters) count(n, budget int) {
 		return
 	}
 	c.polls++
-	c.packets += uint64(n)
 	if n == budget {
 		c.squeezes++
 	}

@@ -74,6 +74,7 @@ func (q *Queue) receive(budget int) int {
 				h = q.assemble(h, d.Options&xsk.PktContd != 0)
 			}
 			if h != nil {
+				q.n.packets++
 				q.n.bytes += uint64(h.Total)
 				q.in = append(q.in, h)
 			}

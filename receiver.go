@@ -125,6 +125,9 @@ func (r *Receiver) attach(ids []int) (err error) {
 	return nil
 }
 
+// linkHeader is the most that precedes an IP packet of MTU bytes: Ethernet and two VLAN tags.
+const linkHeader = 14 + 2*4
+
 // openQueue makes queue number n: frames, socket, full fill ring, bind. The fill ring comes before the bind because
 // drivers take all descriptors at once when they are bound.
 func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
@@ -158,7 +161,8 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 		return q, fmt.Errorf("xrx: eventfd: %w", err)
 	}
 	q.sock, err = xsk.Open(xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: id,
-		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup})
+		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup,
+		SG: r.cfg.MultiBuffer || r.iface.MTU+linkHeader > q.mem.Usable()})
 	if err != nil {
 		return q, fmt.Errorf("xrx: queue %d: %w", id, err)
 	}
