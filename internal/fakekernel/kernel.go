@@ -59,6 +59,7 @@ type Kernel struct {
 	spare  []uint64       // chunks taken off the fill ring and not used: the pool's free list in the kernel, last in first out
 	owned  map[uint64]int // how often each chunk is posted and has not come back
 	last   sys.XDPDesc    // the descriptor produced last
+	dirty  bool           // descriptors were produced since the last Flush
 }
 
 // New makes the kernel's half of a socket with rings of size descriptors, a power of two.
@@ -141,8 +142,12 @@ func (k *Kernel) Step(p Packet) Verdict {
 	return Taken
 }
 
-// Flush publishes both rings (xsk_flush).
+// Flush publishes both rings (xsk_flush), if there is a descriptor to publish: packets that were dropped don't.
 func (k *Kernel) Flush() {
+	if !k.dirty {
+		return
+	}
+	k.dirty = false
 	k.fill.Release()
 	k.rx.Submit()
 }
@@ -156,7 +161,6 @@ func (k *Kernel) Take() int {
 	for {
 		base, ok := k.next()
 		if !ok {
-			k.fill.Release()
 			return len(k.spare)
 		}
 		k.spare = append(k.spare, base)
@@ -174,7 +178,7 @@ func (k *Kernel) Produce(d sys.XDPDesc) {
 	}
 	slot[0] = d
 	k.rx.Advance(1)
-	k.last = d
+	k.last, k.dirty = d, true
 }
 
 func (k *Kernel) stride() uint64 {
@@ -209,6 +213,7 @@ func (k *Kernel) next() (base uint64, ok bool) {
 	for {
 		slot := k.fill.Peek(1)
 		if len(slot) == 0 {
+			k.fill.Release() // the kernel publishes what it has taken when it looks for more (xskq_cons_get_entries)
 			return 0, false
 		}
 		addr := slot[0]
