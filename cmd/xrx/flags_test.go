@@ -1,0 +1,68 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"xrx"
+	"xrx/bpf"
+	"xrx/gro"
+	"xrx/xsk"
+)
+
+func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		got  func(*xrx.Config) any
+		want any
+	}{
+		{"", func(c *xrx.Config) any { return c.Queues }, []int(nil)},
+		{"--queues all", func(c *xrx.Config) any { return c.Queues }, []int(nil)},
+		{"--queues 3", func(c *xrx.Config) any { return c.Queues }, []int{0, 1, 2}},
+		{"--queues 0,2", func(c *xrx.Config) any { return c.Queues }, []int{0, 2}},
+		{"--queues 4-6,1", func(c *xrx.Config) any { return c.Queues }, []int{4, 5, 6, 1}},
+		{"--queues 0-0", func(c *xrx.Config) any { return c.Queues }, []int{0}},
+		{"", func(c *xrx.Config) any { return []int{c.Frames, c.ChunkSize, c.RingSize, c.RxSize} }, []int{4096, 2048, 2048, 2048}},
+		{"--frames 1000", func(c *xrx.Config) any { return c.RingSize }, 256},
+		{"--frames 512 --chunk 4096 --ring 64", func(c *xrx.Config) any { return []int{c.Frames, c.ChunkSize, c.RingSize, c.RxSize} }, []int{512, 4096, 64, 64}},
+		{"", func(c *xrx.Config) any { return c.Attach }, bpf.Auto},
+		{"--mode native", func(c *xrx.Config) any { return c.Attach }, bpf.Native},
+		{"--mode skb", func(c *xrx.Config) any { return c.Attach }, bpf.Generic},
+		{"--mode generic", func(c *xrx.Config) any { return c.Attach }, bpf.Generic},
+		{"", func(c *xrx.Config) any { return c.Bind }, xsk.Auto},
+		{"--bind copy", func(c *xrx.Config) any { return c.Bind }, xsk.Copy},
+		{"--bind zerocopy", func(c *xrx.Config) any { return c.Bind }, xsk.ZeroCopy},
+		{"", func(c *xrx.Config) any { return c.Gather }, 150 * time.Microsecond},
+		{"--gather 40us", func(c *xrx.Config) any { return c.Gather }, 40 * time.Microsecond},
+		{"--gather 0", func(c *xrx.Config) any { return c.Gather }, time.Duration(-1)}, // none, not the default
+		{"", func(c *xrx.Config) any { return []bool{c.Busy, c.TakeAll, c.SymmetricHash, c.HWMeta, c.HugePages} }, make([]bool, 5)},
+		{"--busy --take-all --symmetric --hw-meta --huge", func(c *xrx.Config) any { return []bool{c.Busy, c.TakeAll, c.SymmetricHash, c.HWMeta, c.HugePages} }, []bool{true, true, true, true, true}},
+		{"--cpu 1", func(c *xrx.Config) any { return c.CPUs }, []int{1}},
+		{"--cpu 2-3,0", func(c *xrx.Config) any { return c.CPUs }, []int{2, 3, 0}},
+		{"", func(c *xrx.Config) any { return *c.GRO }, gro.Config{Profile: gro.Linux69}},
+		{"--gro off", func(c *xrx.Config) any { return c.GRO }, (*gro.Config)(nil)},
+		{"--gro-profile linux618 --gro-flush 200us --gro-flows 64", func(c *xrx.Config) any { return *c.GRO }, gro.Config{Profile: gro.Linux618, Flush: 200 * time.Microsecond, Flows: 64}},
+		{"--gro-profile linux7", func(c *xrx.Config) any { return c.GRO.Profile }, gro.Linux7},
+		{"--gro-udp 4433,5000-5001", func(c *xrx.Config) any { return c.GRO.UDPPorts }, []uint16{4433, 5000, 5001}},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			var f receiverFlags
+			fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+			f.register(fs)
+			if err := fs.Parse(strings.Fields(c.args)); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := f.config()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.got(cfg); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
