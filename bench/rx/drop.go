@@ -46,13 +46,22 @@ func (c ceiling) Start() (_ running, err error) {
 	}
 	defer p.Close()
 	d := &dropping{count: m}
-	if err := c.end.Do(func() (err error) {
-		d.link, err = link.AttachXDP(link.XDPOptions{Program: p, Interface: c.end.Index, Flags: link.XDPDriverMode})
-		return err
-	}); err != nil {
-		return nil, errors.Join(fmt.Errorf("attach: %w", err), m.Close())
+	if d.link, err = attach(c.end, p); err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
 	return d, nil
+}
+
+// attach puts a program on an interface, in native mode, until the link is closed.
+func attach(end *vethnet.End, p *ebpf.Program) (l link.Link, err error) {
+	err = end.Do(func() (err error) {
+		l, err = link.AttachXDP(link.XDPOptions{Program: p, Interface: end.Index, Flags: link.XDPDriverMode})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("attach: %w", err)
+	}
+	return l, nil
 }
 
 // CPU: there is nobody to use any.
@@ -66,4 +75,27 @@ func (d *dropping) Stop() (c counts, err error) {
 	}
 	c.unknown = true
 	return c, errors.Join(err, d.link.Close(), d.count.Close())
+}
+
+// passing lets the kernel's own stack take what is redirected to an interface.
+type passing struct {
+	end  *vethnet.End
+	link link.Link
+}
+
+// setUp attaches a program that passes everything, or removes it.
+func (p *passing) setUp(on bool) error {
+	if !on {
+		return p.link.Close()
+	}
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "Apache-2.0", Instructions: asm.Instructions{
+		asm.Mov.Imm(asm.R0, 2), // XDP_PASS
+		asm.Return(),
+	}})
+	if err != nil {
+		return fmt.Errorf("load program: %w", err)
+	}
+	defer prog.Close()
+	p.link, err = attach(p.end, prog)
+	return err
 }
