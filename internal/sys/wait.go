@@ -32,6 +32,9 @@ func (p PollFds) Wait(timeout time.Duration) (int, error) {
 	ts := unix.NsecToTimespec(int64(timeout))
 	n, err := unix.Ppoll(p, &ts, nil)
 	if err == unix.EINTR {
+		for i := range p { // the kernel has left the answers of the last call in place
+			p[i].Revents = 0
+		}
 		return 0, nil
 	}
 	return n, err
