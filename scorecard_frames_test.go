@@ -69,7 +69,10 @@ type rig struct {
 
 // newRig opens a receiver; the case may change what is expected before start.
 func newRig(t *testing.T, mode bpf.Mode, cfg xrx.Config) *rig {
-	n := testnet.New(t, testnet.Options{})
+	return newRigOn(t, testnet.New(t, testnet.Options{}), mode, cfg)
+}
+
+func newRigOn(t *testing.T, n *testnet.Net, mode bpf.Mode, cfg xrx.Config) *rig {
 	cfg.Attach = mode
 	g := &rig{T: t, n: n, r: open(t, n, &cfg), s: sender(t, n), frames: newNumbered(n), want: newNumbered(n), offset: 128 + 256,
 		number: func(i uint64) uint64 { return i }, meta: ours, handler: func() {}}

@@ -159,7 +159,14 @@ func umemHeadroom(t *testing.T, mode bpf.Mode) {
 }
 
 func statRxDropped(t *testing.T, mode bpf.Mode) {
-	g := newRig(t, mode, xrx.Config{Headroom: 1344}) // leaves 448 bytes
+	// The chunks have room for 448 bytes. A receiver that finds a larger MTU takes such frames in several chunks; one that
+	// found a smaller one, which is then raised, can't.
+	g := newRigOn(t, testnet.New(t, testnet.Options{MTU: 400}), mode, xrx.Config{Headroom: 1344})
+	for _, end := range []*testnet.End{g.n.A, g.n.B} {
+		if err := end.SetMTU(1500); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, f := range []*numbered{g.frames, g.want} {
 		f.size = func(i uint64) int { return 64 + int(i%2)*448 }
 	}
@@ -289,11 +296,8 @@ func adjustTailShrink(t *testing.T, mode bpf.Mode) {
 
 func teardown(t *testing.T, mode bpf.Mode) {
 	n := testnet.New(t, testnet.Options{})
-	s := sender(t, n)
 	for round := range 10 {
-		g := &rig{T: t, n: n, s: s, frames: newNumbered(n), want: newNumbered(n), offset: 128 + 256,
-			number: func(i uint64) uint64 { return i }, meta: ours, handler: func() {}}
-		g.r = open(t, n, &xrx.Config{Attach: mode})
+		g := newRigOn(t, n, mode, xrx.Config{})
 		g.start()
 		g.send(0, 512, 256, g.got.Load)
 		g.end(512)
