@@ -6,9 +6,9 @@ import (
 	"xrx/umem"
 )
 
-// key is the part of a flow's identity that is complete for plain IPv4: compared word by word, in native byte order.
+// key is the part of a flow's identity that is complete for plain IPv4: compared as little-endian words.
 //
-//	k0 Ethernet bytes 0..7    k1 Ethernet bytes 6..13 (two bytes overlap k0)
+//	k0 Ethernet bytes 0..7    k1 Ethernet bytes 8..13
 //	k2 IPv4 source and destination, or the first half of the IPv6 source
 //	k3 ports (32 bits), TCI of the in-band VLAN tag (16), shape (8), IP protocol (8)
 type key struct{ k0, k1, k2, k3 uint64 }

@@ -9,11 +9,10 @@ import (
 // with nothing in common with the engine but the rules. It knows what becomes of each packet, not why.
 
 type oracleLevel struct {
-	v6        bool
-	tos, ttl  byte
-	df        bool
-	id        uint16
-	v4Trouble bool
+	v6       bool
+	tos, ttl byte
+	df       bool
+	id       uint16
 }
 
 type oraclePkt struct {
@@ -185,14 +184,12 @@ type oracleHeld struct {
 	len       int    // skb->len
 	atomic    bool   // 6.9: NAPI_GRO_CB(p)->is_atomic
 	fixed     [2]bool
-	done      bool
 }
 
 type oracle struct {
 	cfg  Config
 	held []*oracleHeld // oldest first
 	out  []string      // one per delivered packet: its indices
-	log  *strings.Builder
 }
 
 func (o *oracle) deliver(idx ...int) {

@@ -8,6 +8,7 @@ import (
 
 var (
 	be = binary.BigEndian
+	le = binary.LittleEndian
 	ne = binary.NativeEndian
 )
 
@@ -49,6 +50,9 @@ func (pk *pkt) refuse(r Reason) {
 func optWords(word uint32) int { return (int(word>>28) - 4) / 2 }
 
 func (pk *pkt) shape() uint64 { return pk.k3 >> 48 }
+
+// ethTail is the second word of the key: what the first, Ethernet bytes 0..7, leaves.
+func ethTail(b []byte) uint64 { return uint64(le.Uint32(b[8:])) | uint64(le.Uint16(b[12:]))<<32 }
 
 // sameWide compares what the first four words of the key don't hold.
 func (e *Engine) sameWide(en *entry, h *umem.Header, pk *pkt) bool {

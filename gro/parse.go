@@ -37,7 +37,7 @@ func (e *Engine) parse(h *umem.Header, pk *pkt) {
 		pk.headersElsewhere(h)
 		return
 	}
-	pk.k0, pk.k1 = ne.Uint64(b), ne.Uint64(b[6:])
+	pk.k0, pk.k1 = le.Uint64(b), ethTail(b)
 	etype, off := be.Uint16(b[12:]), ethLen
 	var shape uint64
 	if etype == typeVLAN || etype == typeAD {
@@ -182,7 +182,7 @@ func (pk *pkt) ipv4(l3 []byte, n int) (proto uint8, hl int, left int) {
 	if frag&0x8000 != 0 { // V5
 		pk.refuse(IPv4Reserved)
 	}
-	pk.k2 = ne.Uint64(l3[12:])
+	pk.k2 = le.Uint64(l3[12:])
 	pk.l3 = uint32(l3[1])<<16 | uint32(l3[8])<<8 | uint32(l3[6]&0x40)
 	pk.id = be.Uint16(l3[4:])
 	return l3[9], hl, n
@@ -209,8 +209,8 @@ func (pk *pkt) ipv6(l3 []byte, n int) (proto uint8, hl int, left int) {
 	word := be.Uint32(l3)
 	pk.bits |= bV6
 	pk.k3 |= (shapeV6 | shapeWide) << 48
-	pk.k2, pk.k4 = ne.Uint64(l3[8:]), ne.Uint64(l3[16:])
-	pk.k5, pk.k6 = ne.Uint64(l3[24:]), ne.Uint64(l3[32:])
+	pk.k2, pk.k4 = le.Uint64(l3[8:]), le.Uint64(l3[16:])
+	pk.k5, pk.k6 = le.Uint64(l3[24:]), le.Uint64(l3[32:])
 	pk.k7 |= uint64(word & 0xfffff)
 	pk.l3 = word>>20&0xff<<16 | uint32(l3[7])<<8
 	proto, hl = l3[6], 40

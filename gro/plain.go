@@ -7,20 +7,33 @@ import (
 	"xrx/umem"
 )
 
-// Words of headers in the byte order in which they are loaded.
-var (
-	wireIPv4 = ne.Uint16([]byte{0x08, 0x00})
-	wireIPv6 = ne.Uint16([]byte{0x86, 0xdd})
-	wireVLAN = ne.Uint16([]byte{0x81, 0x00})
+// Headers are read here as little-endian words, each byte once, and fields are taken out of the words: the compiler
+// makes one load of such a word only if none of its bytes is read a second time. On a big-endian machine the words and
+// their sums are swapped, and native puts that right.
+const (
+	wireIPv4 = 0x0008 // EtherTypes in such a word
+	wireIPv6 = 0xdd86
+	wireVLAN = 0x0081
 
 	// The first 8 bytes of an IPv4 header that is plain: version and length 0x45, no fragment, reserved bit 0.
-	wirePlainMask = ne.Uint64([]byte{0xff, 0, 0, 0, 0, 0, 0xbf, 0xff})
-	wirePlain     = ne.Uint64([]byte{0x45, 0, 0, 0, 0, 0, 0, 0})
-
-	// What the IPv4 pseudo-header has besides addresses and tot_len: the protocol, and 20 bytes less of length.
-	wireTCPMinus20 = uint64(ne.Uint16([]byte{0, protoTCP})) + uint64(^ne.Uint16([]byte{0, 20}))
-	wireUDPMinus20 = uint64(ne.Uint16([]byte{0, protoUDP})) + uint64(^ne.Uint16([]byte{0, 20}))
+	wirePlainMask = 0xff_bf_00_00_00_00_00_ff
+	wirePlain     = 0x45
 )
+
+// native turns the sum of little-endian words into the sum of native words.
+func native(s uint16) uint16 {
+	var b [2]byte
+	le.PutUint16(b[:], s)
+	return ne.Uint16(b[:])
+}
+
+// pseudoSum is what the pseudo-header has besides addresses: protocol and length, as a sum of little-endian words.
+func pseudoSum(proto uint8, n int) uint64 {
+	return uint64(proto)<<8 + uint64(bits.ReverseBytes16(uint16(n)))
+}
+
+// halves is the sum of the two halves of x.
+func halves(x uint64) uint64 { return x>>32 + x&0xffffffff }
 
 // outcome of the fast path.
 type outcome uint8
@@ -43,14 +56,14 @@ func (e *Engine) plain(h *umem.Header, pk *pkt) outcome {
 	if m := h.Before(6); m[5] != 0 && umem.MetaFlags(m[0])&umem.VLANHW != 0 {
 		return notPlain // perhaps: parse asks the metadata itself
 	}
-	switch ne.Uint16(b[12:]) {
+	switch le.Uint16(b[12:]) {
 	case wireIPv4:
 		return e.plain4(h, pk, b, ethLen, 0)
 	case wireIPv6:
 		return e.plain6(h, pk, b, ethLen, 0)
 	case wireVLAN:
 		tag := uint64(be.Uint16(b[14:]))<<32 | shapeVLAN<<48
-		switch ne.Uint16(b[16:]) {
+		switch le.Uint16(b[16:]) {
 		case wireIPv4:
 			return e.plain4(h, pk, b, ethLen+4, tag)
 		case wireIPv6:
@@ -70,32 +83,34 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	if len(l3) < 40 || len(l3) > e.mtu {
 		return notPlain
 	}
-	w0, w1, k2 := ne.Uint64(l3), uint64(ne.Uint32(l3[8:])), ne.Uint64(l3[12:])
-	s := k2>>32 + k2&0xffffffff // source and destination, for both checksums
-	if w0&wirePlainMask != wirePlain || int(be.Uint16(l3[2:])) != len(l3) ||
-		csum.Fold(s+w0>>32+w0&0xffffffff+w1) != 0xffff {
+	w0, w1, k2 := le.Uint64(l3), uint64(le.Uint32(l3[8:])), le.Uint64(l3[12:])
+	s := halves(k2) // source and destination, for both checksums
+	if w0&wirePlainMask != wirePlain || int(bits.ReverseBytes16(uint16(w0>>16))) != len(l3) ||
+		csum.Fold(s+halves(w0)+w1) != 0xffff {
 		return notPlain
 	}
-	s += uint64(ne.Uint16(l3[2:]))
-	l4 := l3[20:]
-	k3 |= uint64(ne.Uint32(l4)) | uint64(l3[9])<<56
-	l3w := uint32(l3[1])<<16 | uint32(l3[8])<<8 | uint32(l3[6])
-	id := be.Uint16(l3[4:])
+	l4, proto := l3[20:], uint8(w1>>8)
+	l3w := uint32(w0)>>8&0xff<<16 | uint32(w1)&0xff<<8 | uint32(w0>>48)&0xff
+	id := bits.ReverseBytes16(uint16(w0 >> 32))
+	t0 := le.Uint64(l4) // ports, then what TCP and UDP have
+	k3 |= t0&0xffffffff | uint64(proto)<<56
+	s += pseudoSum(proto, len(l4))
 	hl, seq, ack, word, o0, o1 := 8, uint32(0), uint32(0), uint32(0), uint64(0), uint64(0)
 	bit, keyed := uint16(0), true
-	if l3[9] == protoTCP {
-		word = be.Uint32(l4[12:])
+	if proto == protoTCP {
+		t1 := le.Uint64(l4[8:])
+		seq, ack = bits.ReverseBytes32(uint32(t0>>32)), bits.ReverseBytes32(uint32(t1))
+		word = bits.ReverseBytes32(uint32(t1 >> 32))
 		hl = int(word >> 28 * 4)
 		if hl > len(l4) {
 			return notPlain
 		}
-		seq, ack = be.Uint32(l4[4:]), be.Uint32(l4[8:])
-		a, c := bits.Add64(ne.Uint64(l4), ne.Uint64(l4[8:]), 0)
-		s += uint64(ne.Uint32(l4[16:])) + wireTCPMinus20 + c
+		a, c := bits.Add64(t0, t1, 0)
+		s += uint64(le.Uint32(l4[16:])) + c
 		switch hl {
 		case 20:
 		case 32:
-			o0, o1 = ne.Uint64(l4[20:]), uint64(ne.Uint32(l4[28:]))
+			o0, o1 = le.Uint64(l4[20:]), uint64(le.Uint32(l4[28:]))
 			a, c = bits.Add64(a, o0, 0)
 			s += o1 + c
 		default:
@@ -103,13 +118,13 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 		}
 		a, c = bits.Add64(a, s, 0)
 		s = a + c
-	} else if l3[9] == protoUDP {
+	} else if proto == protoUDP {
 		bit = bUDP
-		port := be.Uint16(l4[2:])
-		if int(be.Uint16(l4[4:])) != len(l4) || ne.Uint16(l4[6:]) == 0 || port == portVXLAN || port == portGeneve {
+		port := bits.ReverseBytes16(uint16(t0 >> 16))
+		if int(bits.ReverseBytes16(uint16(t0>>32))) != len(l4) || t0>>48 == 0 || port == portVXLAN || port == portGeneve {
 			return notPlain
 		}
-		s += uint64(ne.Uint32(l4)) + uint64(ne.Uint32(l4[4:])) + wireUDPMinus20
+		s += halves(t0)
 		keyed = e.udpPorts[port/64]>>(port%64)&1 != 0
 		if !keyed && e.cfg.Verify != VerifyAll {
 			e.normal(h, e.unopted)
@@ -118,10 +133,11 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	} else {
 		return notPlain
 	}
-	sum := ^csum.Fold(s)
+	head := native(csum.Fold(s))
+	sum := ^head
 	if e.cfg.Verify != VerifyOff {
 		sum = csum.Sum(l4[hl:])
-		if csum.Add(csum.Fold(s), sum) != 0xffff {
+		if csum.Add(head, sum) != 0xffff {
 			return notPlain
 		}
 		h.Csum = umem.CsumOK
@@ -130,7 +146,7 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 		e.normal(h, e.unopted)
 		return settled
 	}
-	k0, k1 := ne.Uint64(b), ne.Uint64(b[6:])
+	k0, k1 := le.Uint64(b), ethTail(b)
 	hash := e.hash4(k2, k3)
 	pay := uint32(len(l4) - hl)
 	if i := e.heads[hash&e.mask]; i != 0 {
@@ -180,7 +196,7 @@ func tcpVerdict(word, pay uint32) Reason {
 // plainLong is the rest of plain4 for TCP with options of an unusual length.
 func (e *Engine) plainLong(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) outcome {
 	l3 := b[off:]
-	pk.k0, pk.k1, pk.k2, pk.k3 = ne.Uint64(b), ne.Uint64(b[6:]), ne.Uint64(l3[12:]), k3
+	pk.k0, pk.k1, pk.k2, pk.k3 = le.Uint64(b), ethTail(b), le.Uint64(l3[12:]), k3
 	pk.l3 = uint32(l3[1])<<16 | uint32(l3[8])<<8 | uint32(l3[6])
 	pk.id, pk.bits, pk.room = be.Uint16(l3[4:]), 0, uint32(len(b)-ethLen)
 	pk.lay = layout{0, uint8(off), uint8(off + 20), 0}
@@ -194,21 +210,22 @@ func (e *Engine) plain6(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	if len(l3) < 60 || len(l3) > e.mtu {
 		return notPlain
 	}
-	word := be.Uint32(l3)
-	if word>>28 != 6 || int(be.Uint16(l3[4:])) != len(l3)-40 {
+	w0 := le.Uint64(l3)
+	word := bits.ReverseBytes32(uint32(w0))
+	if word>>28 != 6 || int(bits.ReverseBytes16(uint16(w0>>32))) != len(l3)-40 {
 		return notPlain
 	}
-	pk.k0, pk.k1 = ne.Uint64(b), ne.Uint64(b[6:])
-	pk.k2, pk.k4 = ne.Uint64(l3[8:]), ne.Uint64(l3[16:])
-	pk.k5, pk.k6 = ne.Uint64(l3[24:]), ne.Uint64(l3[32:])
+	pk.k0, pk.k1 = le.Uint64(b), ethTail(b)
+	pk.k2, pk.k4 = le.Uint64(l3[8:]), le.Uint64(l3[16:])
+	pk.k5, pk.k6 = le.Uint64(l3[24:]), le.Uint64(l3[32:])
 	pk.k7, pk.k8 = uint64(word&0xfffff), 0
-	pk.l3 = word>>20&0xff<<16 | uint32(l3[7])<<8
+	pk.l3 = word>>20&0xff<<16 | uint32(w0>>56)<<8
 	pk.id, pk.bits, pk.room = 0, bV6, uint32(len(b)-ethLen)
 	pk.lay = layout{0, uint8(off), uint8(off + 40), 0}
-	l4, proto := l3[40:], l3[6]
-	pk.k3 = k3 | uint64(ne.Uint32(l4)) | (shapeV6|shapeWide)<<48 | uint64(proto)<<56
+	l4, proto := l3[40:], uint8(w0>>48)
+	pk.k3 = k3 | uint64(le.Uint32(l4)) | (shapeV6|shapeWide)<<48 | uint64(proto)<<56
 	pk.hash = e.hash6(pk)
-	pseudo := csum.PseudoIPv6(l3[8:24], l3[24:40], proto, len(l4))
+	pseudo := native(csum.Fold(halves(pk.k2) + halves(pk.k4) + halves(pk.k5) + halves(pk.k6) + pseudoSum(proto, len(l4))))
 	switch proto {
 	case protoTCP:
 		return e.plainTCP(h, pk, l4, pseudo)

@@ -16,7 +16,6 @@ type rig struct {
 	p   *umem.Pool
 	e   *Engine
 	out []got
-	in  int // frames given
 }
 
 // got is one delivered packet.

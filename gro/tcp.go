@@ -64,7 +64,7 @@ func (e *Engine) tcp(h *umem.Header, pk *pkt, b []byte, off, n int) {
 
 // ports completes the key.
 func (pk *pkt) ports(l4 []byte, proto uint64) {
-	pk.k3 |= uint64(ne.Uint32(l4)) | proto<<56
+	pk.k3 |= uint64(le.Uint32(l4)) | proto<<56
 	if proto == protoUDP {
 		pk.bits |= bUDP
 	}
@@ -74,15 +74,15 @@ func (pk *pkt) ports(l4 []byte, proto uint64) {
 // with the data offset).
 func (pk *pkt) tcpOptions(o []byte) {
 	for i := 0; len(o) >= 8; i++ {
-		pk.opt[i] = ne.Uint64(o)
+		pk.opt[i] = le.Uint64(o)
 		o = o[8:]
 		if len(o) == 4 {
-			pk.opt[i+1] = uint64(ne.Uint32(o))
+			pk.opt[i+1] = uint64(le.Uint32(o))
 			return
 		}
 	}
 	if len(o) == 4 {
-		pk.opt[0] = uint64(ne.Uint32(o))
+		pk.opt[0] = uint64(le.Uint32(o))
 	}
 }
 
