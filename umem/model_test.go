@@ -376,9 +376,9 @@ func remove(from []*packet, k *packet) []*packet {
 }
 
 func TestPoolsDoWhatTheModelSaysInAnyOrderOfCalls(t *testing.T) {
-	rounds := 1500
+	rounds := 400
 	if testing.Short() {
-		rounds = 150
+		rounds = 80
 	}
 	for seed := range rounds {
 		rng := rand.New(rand.NewPCG(uint64(seed), 7))
