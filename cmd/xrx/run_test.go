@@ -37,26 +37,26 @@ type result struct {
 	stdout, stderr string
 }
 
-// output is where a running command writes to, to be read while it runs.
-type output struct {
+// transcript is where a running command writes to, to be read while it runs.
+type transcript struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *transcript) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.Write(p)
 }
 
-func (o *output) String() string {
+func (o *transcript) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
 }
 
 // await polls what has been written until it is as wanted.
-func (o *output) await(t *testing.T, what string, ok func(string) bool) {
+func (o *transcript) await(t *testing.T, what string, ok func(string) bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(o.String()); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -69,14 +69,14 @@ func hasLine(s string) bool { return strings.Contains(s, "\n") }
 
 // runIn starts xrx run on b0 in its namespace, and returns where the result will be and what it has written so far.
 // cancel is the Ctrl-C.
-func runIn(t *testing.T, n *testnet.Net, args ...string) (done <-chan result, stdout *output, cancel context.CancelFunc) {
+func runIn(t *testing.T, n *testnet.Net, args ...string) (done <-chan result, stdout *transcript, cancel context.CancelFunc) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	c := make(chan result, 1)
-	stdout = new(output)
+	stdout = new(transcript)
 	go func() {
 		var r result
-		var complaint output
+		var complaint transcript
 		err := n.B.Do(func() error {
 			r.code = execute(ctx, env{stdout: stdout, stderr: &complaint}, append([]string{"run", n.B.Iface}, args...))
 			return nil
