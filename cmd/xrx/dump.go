@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"xrx"
+	"xrx/gro"
+	"xrx/internal/capture"
+)
+
+// dumpOptions are the flags of dump that are not the receiver's.
+type dumpOptions struct {
+	json, link, print, wire bool
+	count                   uint64
+	duration                time.Duration
+	write, read             string
+	buffer                  int // MiB per queue
+}
+
+func newDumpCmd(e env) *cobra.Command {
+	var o dumpOptions
+	var f receiverFlags
+	c := &cobra.Command{
+		Use:   "dump IFACE | dump -r FILE",
+		Short: "Print every delivered packet, write packets to a capture file, or replay one through GRO",
+		Long: "dump prints a line for each packet that a consumer gets, as tcpdump -n -S does, with how many packets on the\n" +
+			"wire it stands for (segs) and their payload size (gso). With -w it writes a pcapng file, and prints only if told\n" +
+			"to by --print or --json. With -r it needs neither interface nor root: a capture file goes through the same engine.\n" +
+			"\n" +
+			"In a replay, packets reach the engine in bursts, as they would off a ring: a burst ends after --budget packets, or\n" +
+			"when the next one came more than --gather after the burst's first. Without --gro-flush everything held is\n" +
+			"delivered when the burst ends; with it, when the time has passed by the packets' timestamps. A packet that the\n" +
+			"file says was merged already is delivered as it is. Files that dump wrote carry one time for each poll: replayed\n" +
+			"with --gather 0 they give the bursts of the day.\n" +
+			"\n" +
+			"Packets are copied for output, and their frames go back to the kernel at once. Output that can't keep up fills\n" +
+			"--buffer; from then on packets are not shown, and the summary says how many.",
+		Example: "  xrx dump eth1 -n 10\n" +
+			"  xrx dump eth1 --json | jq 'select(.segs > 1)'\n" +
+			"  xrx dump eth1 -w merged.pcapng --duration 10s\n" +
+			"  xrx dump -r eth1.pcap --gro-profile linux618 -w wire.pcapng --wire",
+		Args: func(c *cobra.Command, args []string) error {
+			if o.read == "" || len(args) > 1 {
+				return oneInterface(c, args)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := f.config()
+			if err == nil {
+				err = o.validate()
+			}
+			if err != nil {
+				return err
+			}
+			if cfg.GRO == nil { // parse and verify all the same: the checksum is worth printing
+				cfg.GRO = &gro.Config{Off: true}
+			}
+			ctx := c.Context()
+			if o.duration > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, o.duration)
+				defer cancel()
+			}
+			if o.read != "" {
+				return dumpFile(ctx, e, &o, cfg)
+			}
+			return dumpLive(ctx, e, &o, cfg, args[0])
+		},
+	}
+	fs := c.Flags()
+	fs.BoolVar(&o.json, "json", false, "one JSON object per packet instead of a line")
+	fs.BoolVarP(&o.link, "link", "e", false, "print the link layer too: MACs and VLAN tags")
+	fs.Uint64VarP(&o.count, "count", "n", 0, "stop after this many delivered packets (0: no limit)")
+	fs.DurationVar(&o.duration, "duration", 0, "stop after this time (0: run until interrupted)")
+	fs.StringVarP(&o.write, "write", "w", "", "write packets to this pcapng file (-: standard output)")
+	fs.BoolVar(&o.wire, "wire", false, "with -w: write packets as they were on the wire, not as they were merged")
+	fs.BoolVar(&o.print, "print", false, "with -w: print lines too")
+	fs.StringVarP(&o.read, "read", "r", "", "replay this pcap or pcapng file instead of receiving")
+	fs.IntVar(&o.buffer, "buffer", 32, "MiB per queue for packets that wait to be written")
+	f.register(fs)
+	return c
+}
+
+func (o *dumpOptions) validate() error {
+	switch {
+	case o.duration < 0:
+		return usagef("--duration can't be negative")
+	case o.wire && o.write == "":
+		return usagef("--wire says what -w writes: it needs -w FILE")
+	case o.print && o.write == "":
+		return usagef("--print is for -w FILE: without it, lines are printed anyway")
+	case o.write == "-" && (o.print || o.json):
+		return usagef("-w - takes standard output: no room for --print or --json")
+	case o.buffer < 1 || o.buffer > 1<<14:
+		return usagef("--buffer %d: want 1 to %d MiB", o.buffer, 1<<14)
+	case o.link && o.json:
+		return usagef("-e is about lines: --json has no link layer")
+	}
+	return nil
+}
+
+// lines reports whether packets are printed.
+func (o *dumpOptions) lines() bool { return o.write == "" || o.print || o.json }
+
+// keep returns what of a packet must be copied for output.
+func (o *dumpOptions) keep() keep { return keep{whole: o.write != "" && !o.wire, wire: o.wire} }
+
+// openOutput makes the output; closing it closes the file. iface is whose packets they are. stop is called when no more
+// packets are wanted.
+func (o *dumpOptions) openOutput(e env, iface, comment string, stop func()) (*dumpOutput, error) {
+	out := newDumpOutput(e.stdout, o, stop)
+	if o.write == "" {
+		return out, nil
+	}
+	var w io.Writer = e.stdout
+	if o.write != "-" {
+		f, err := os.Create(o.write)
+		if err != nil {
+			return nil, err
+		}
+		w, out.file = f, f
+	}
+	var err error
+	if out.pcap, err = capture.NewWriter(w, capture.Info{Iface: iface, Comment: comment, Program: "xrx dump"}); err != nil {
+		return nil, errors.Join(err, out.closeFile())
+	}
+	return out, nil
+}
+
+// dumpLive receives from an interface until ctx is done or the output has enough.
+func dumpLive(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config, iface string) error {
+	r, err := xrx.Open(iface, cfg)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	mode := r.Mode()
+	out, err := o.openOutput(e, iface, "received by AF_XDP, "+mode.String(), stop)
+	if err != nil {
+		return errors.Join(err, r.Close())
+	}
+	for _, n := range mode.Notes {
+		fmt.Fprintln(e.stderr, "xrx: warning:", n)
+	}
+	fmt.Fprintf(e.stderr, "receiving on %s, %s\n", iface, mode)
+	began := r.Snapshot()
+	l := newLanes(out, o.keep(), o.buffer<<20)
+	err = r.Run(ctx, xrx.BatchHandler(l.take))
+	last := r.Snapshot()
+	if closeErr := r.Close(); err == nil { // the interface is free before a slow output is
+		err = closeErr
+	}
+	l.finish()
+	sum := liveSummary(began, last, l)
+	if outErr := out.close(began.At, last.At, sum.received, sum.lost()); err == nil {
+		err = outErr
+	}
+	sum.print(e.stderr, out)
+	return err
+}
