@@ -5,7 +5,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 EXEC := $(if $(SUDO),-exec 'sudo --preserve-env=XRX_REQUIRE$(comma)XRX_LONG',)
 comma := ,
 
-.PHONY: build demo test lint generate scorecard bench bench-gro fuzz clean
+.PHONY: build demo test test-zc lint generate scorecard bench bench-gro fuzz clean
 
 build:
 	$(GO) build -trimpath -o bin/xrx ./cmd/xrx
@@ -16,10 +16,13 @@ demo: build ## veth pair, generator, receiver, GRO, throughput report; under 15 
 test: ## everything that can run on this machine; what it skips, it names
 	GO='$(GO)' EXEC="$(EXEC)" bash scripts/test.sh
 
+test-zc: ## the zero-copy tests, in a QEMU guest whose NIC driver does it (ZC="--nic igb" for another)
+	GO='$(GO)' bash scripts/zc-vm.sh $(ZC) test -test.v
+
 lint:
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
 	$(GO) vet ./...
-	$(GO) run honnef.co/go/tools/cmd/staticcheck@2026.1 ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; else echo 'lint: no shellcheck here: scripts not checked (apt-get install shellcheck)'; fi
 
