@@ -12,7 +12,7 @@ import (
 // the mutation changed do not count.
 func TestKernelFindsAReceiverThatIsBlindToSomething(t *testing.T) {
 	testnet.Require(t, "root", "veth", "afxdp")
-	const most = 600 // bursts per mutant; a few dozen are usual
+	const most = 600            // bursts per mutant; a few dozen are usual
 	seed := max(1, *oracleSeed) // the same bursts each time: what is looked at is the oracle
 	k, o := newKernelSide(t), newOwnSide(t, oracleProfile, 1024)
 	for _, m := range oracle.Mutants {
