@@ -24,7 +24,7 @@ type options struct {
 	length           time.Duration
 	source, receiver int
 	only, loads, out string
-	xrx              string
+	xrx, flags       string
 	loop, iface      string
 	urgent           bool
 }
@@ -41,6 +41,7 @@ func main() {
 	flag.StringVar(&o.loads, "loads", "udp64,udp512,udp1500,tcp1500", "loads, comma separated; also xsk64, packet64, udp64x10k")
 	flag.StringVar(&o.out, "out", "rx.json", "result file in bench/out")
 	flag.StringVar(&o.xrx, "xrx", "", "measure this xrx instead of the one that is built from this repository")
+	flag.StringVar(&o.flags, "xrx-flags", "", "more flags for xrx run, like '--frames 1024'")
 	flag.BoolVar(&o.urgent, "urgent", true, "run source and receivers at nice -20")
 	flag.StringVar(&o.loop, "loop", "", "be a receive loop: asavie or afpacket (used by this program itself)")
 	flag.StringVar(&o.iface, "iface", "", "interface of -loop")
@@ -91,7 +92,7 @@ func run(o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
-	rs, skipped, err := receivers(n.B, dir, xrx, o.receiver)
+	rs, skipped, err := receivers(n.B, dir, xrx, o.flags, o.receiver)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ import (
 )
 
 // receivers makes the rows of the table, in its order; what is not installed is named in skipped. dir is for what is built.
-func receivers(b *vethnet.End, dir, xrx string, cpu int) (rs []receiver, skipped []string, err error) {
+// flags are more flags for xrx.
+func receivers(b *vethnet.End, dir, xrx, flags string, cpu int) (rs []receiver, skipped []string, err error) {
 	rs = append(rs, ceiling{b})
 	add := func(p *program) {
 		p.end, p.cpu = b, cpu
@@ -57,7 +58,7 @@ func receivers(b *vethnet.End, dir, xrx string, cpu int) (rs []receiver, skipped
 		{"xrx, GRO on, busy", "--gro on --busy"},
 	} {
 		args := append([]string{xrx, "run", b.Iface, "--json", "--interval", "200ms", "--queues", "1", "--cpu", strconv.Itoa(cpu)},
-			strings.Fields(m.flags)...)
+			strings.Fields(m.flags+" "+flags)...)
 		add(&program{name: m.name, args: args, pins: true, ready: func(line string) bool { return strings.HasPrefix(line, "{") }, parse: xrxSummary})
 	}
 	return rs, skipped, nil

@@ -21,8 +21,10 @@ type sample struct {
 	SourceOthers float64 `json:"source_others_percent"`
 }
 
-func (s sample) pps() float64  { return float64(s.Received) / s.Seconds }
-func (s sample) loss() float64 { return 100 * (1 - float64(s.Received)/float64(s.Sent)) }
+func (s sample) pps() float64 { return float64(s.Received) / s.Seconds }
+
+// loss is the part of the frames that did not arrive, percent. A packet socket may see a few more than were sent: the end's own.
+func (s sample) loss() float64 { return max(0, 100*(1-float64(s.Received)/float64(s.Sent))) }
 
 // disturbed is what others took of the processor where they took more, percent.
 func (s sample) disturbed() float64 { return max(s.Others, s.SourceOthers) }
