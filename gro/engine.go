@@ -54,9 +54,6 @@ func New(p *umem.Pool, cfg Config) (*Engine, error) {
 	if e.mtu = cfg.MTU; e.mtu == 0 {
 		e.mtu = 1 << 30
 	}
-	if e.unopted = UDPOff; cfg.Off {
-		e.unopted = Off
-	}
 	buckets := 1
 	for buckets < 2*cfg.Flows {
 		buckets *= 2

@@ -76,13 +76,15 @@ type entry struct {
 	outerID uint16
 	_       [6]byte
 	since   int64 // ns, EndPoll's clock, end of the poll in which the first packet was held; unstamped before that
+
+	next4 template // what the next packet looks like, if the flow is over plain IPv4
 }
 
 const unstamped = -1 << 63
 
 // The layout in cache lines is what the engine's speed rests on: fail the build when it moves.
 var (
-	_ [192]byte = [unsafe.Sizeof(entry{})]byte{}
+	_ [256]byte = [unsafe.Sizeof(entry{})]byte{}
 	_ [64]byte  = [unsafe.Offsetof(entry{}.opt)]byte{}
 	_ [128]byte = [unsafe.Offsetof(entry{}.wide)]byte{}
 )

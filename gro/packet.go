@@ -49,7 +49,7 @@ func (pk *pkt) refuse(r Reason) {
 // optWords returns how many words of opt the TCP options take: of a TCP header word (the data offset), 0 for UDP.
 func optWords(word uint32) int { return (int(word>>28) - 4) / 2 }
 
-func (pk *pkt) shape() uint64 { return pk.k3 >> 48 }
+func (pk *pkt) shape() uint8 { return uint8(pk.k3 >> 48) }
 
 // ethTail is the second word of the key: what the first, Ethernet bytes 0..7, leaves.
 func ethTail(b []byte) uint64 { return uint64(le.Uint32(b[8:])) | uint64(le.Uint16(b[12:]))<<32 }

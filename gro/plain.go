@@ -58,6 +58,11 @@ func (e *Engine) plain(h *umem.Header, pk *pkt) outcome {
 	}
 	switch le.Uint16(b[12:]) {
 	case wireIPv4:
+		k2, k3 := le.Uint64(b[26:]), uint64(le.Uint32(b[34:]))|uint64(b[23])<<56
+		hash := e.hash4(k2, k3)
+		if i := e.heads[hash&e.mask]; i != 0 && e.goesOn(&e.ents[i], h, b) {
+			return settled
+		}
 		return e.plain4(h, pk, b, ethLen, 0)
 	case wireIPv6:
 		return e.plain6(h, pk, b, ethLen, 0)
@@ -74,15 +79,29 @@ func (e *Engine) plain(h *umem.Header, pk *pkt) outcome {
 }
 
 // plain4 goes on in an IPv4 header at off; k3 is the key's word so far.
-//
-// Here, where a bulk receiver spends its time, the packet is merged too if it simply continues P: same flow, same
-// length, and no rule in the way. That takes none of the detour through pkt. It is sound because it asks for more than
-// continues does; everything else goes the long way, which knows the reasons.
 func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) outcome {
 	l3 := b[off:]
 	if len(l3) < 40 || len(l3) > e.mtu {
 		return notPlain
 	}
+	// First what the sum of the payload takes, and that sum: what is read after the call needs no place on the stack.
+	hl := 8
+	if l3[9] == protoTCP {
+		if hl = int(l3[32] >> 4 * 4); hl != 20 && hl != 32 {
+			return e.plainLong(h, pk, b, off, k3)
+		}
+	}
+	if 20+hl > len(l3) {
+		return notPlain
+	}
+	sum, verify := uint16(0), e.cfg.Verify
+	if verify == VerifyMerge && l3[9] == protoUDP {
+		verify = e.verifyUDP(be.Uint16(l3[22:]))
+	}
+	if verify != VerifyOff {
+		sum = csum.Sum(l3[20+hl:])
+	}
+
 	w0, w1, k2 := le.Uint64(l3), uint64(le.Uint32(l3[8:])), le.Uint64(l3[12:])
 	s := halves(k2) // source and destination, for both checksums
 	if w0&wirePlainMask != wirePlain || int(bits.ReverseBytes16(uint16(w0>>16))) != len(l3) ||
@@ -90,88 +109,50 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 		return notPlain
 	}
 	l4, proto := l3[20:], uint8(w1>>8)
-	l3w := uint32(w0)>>8&0xff<<16 | uint32(w1)&0xff<<8 | uint32(w0>>48)&0xff
-	id := bits.ReverseBytes16(uint16(w0 >> 32))
 	t0 := le.Uint64(l4) // ports, then what TCP and UDP have
 	k3 |= t0&0xffffffff | uint64(proto)<<56
 	s += pseudoSum(proto, len(l4))
-	hl, seq, ack, word, o0, o1 := 8, uint32(0), uint32(0), uint32(0), uint64(0), uint64(0)
-	bit, keyed := uint16(0), true
+	seq, ack, word, o0, o1 := uint32(0), uint32(0), uint32(0), uint64(0), uint64(0)
+	bit := uint16(0)
 	if proto == protoTCP {
 		t1 := le.Uint64(l4[8:])
+		if hl == 32 {
+			o0, o1 = le.Uint64(l4[20:]), uint64(le.Uint32(l4[28:]))
+		}
 		seq, ack = bits.ReverseBytes32(uint32(t0>>32)), bits.ReverseBytes32(uint32(t1))
 		word = bits.ReverseBytes32(uint32(t1 >> 32))
-		hl = int(word >> 28 * 4)
-		if hl > len(l4) {
-			return notPlain
-		}
 		a, c := bits.Add64(t0, t1, 0)
-		s += uint64(le.Uint32(l4[16:])) + c
-		switch hl {
-		case 20:
-		case 32:
-			o0, o1 = le.Uint64(l4[20:]), uint64(le.Uint32(l4[28:]))
-			a, c = bits.Add64(a, o0, 0)
-			s += o1 + c
-		default:
-			return e.plainLong(h, pk, b, off, k3)
-		}
-		a, c = bits.Add64(a, s, 0)
+		a, c = bits.Add64(a, o0, c)
+		a, c = bits.Add64(a, s+o1+uint64(le.Uint32(l4[16:])), c)
 		s = a + c
 	} else if proto == protoUDP {
 		bit = bUDP
-		port := bits.ReverseBytes16(uint16(t0 >> 16))
-		if int(bits.ReverseBytes16(uint16(t0>>32))) != len(l4) || t0>>48 == 0 || port == portVXLAN || port == portGeneve {
+		if int(bits.ReverseBytes16(uint16(t0>>32))) != len(l4) || t0>>48 == 0 {
 			return notPlain
 		}
 		s += halves(t0)
-		keyed = e.udpPorts[port/64]>>(port%64)&1 != 0
-		if !keyed && e.cfg.Verify != VerifyAll {
-			e.normal(h, e.unopted)
-			return settled
-		}
 	} else {
 		return notPlain
 	}
 	head := native(csum.Fold(s))
-	sum := ^head
-	if e.cfg.Verify != VerifyOff {
-		sum = csum.Sum(l4[hl:])
-		if csum.Add(head, sum) != 0xffff {
-			return notPlain
-		}
+	if verify == VerifyOff {
+		sum = ^head
+	} else if csum.Add(head, sum) != 0xffff {
+		return notPlain
+	} else {
 		h.Csum = umem.CsumOK
 	}
-	if !keyed {
-		e.normal(h, e.unopted)
-		return settled
-	}
-	k0, k1 := le.Uint64(b), ethTail(b)
-	hash := e.hash4(k2, k3)
-	pay := uint32(len(l4) - hl)
-	if i := e.heads[hash&e.mask]; i != 0 {
-		en := &e.ents[i]
-		d := uint32(id - en.id)
-		if en.bits&bFixed == 0 {
-			d ^= uint32(en.count)
-		}
-		d |= (en.l3 ^ l3w) | (en.word^word)&e.tcpSame | word&(e.tcpNever|tcpFIN|tcpPSH) | (en.ack ^ ack) | (en.seq ^ seq) |
-			uint32(en.bits&(bPartial|bList)) | (pay ^ uint32(en.gso))
-		if uint64(d)|(en.k3^k3)|(en.k2^k2)|(en.k0^k0)|(en.k1^k1)|(en.opt[0]^o0)|(en.opt[1]^o1) == 0 &&
-			en.total+pay <= e.maxSize && uint32(en.count) < e.keepSegs[bit/bUDP] {
-			h.Kind, h.Skip = umem.Segment, uint16(off+20+hl)
-			e.p.Hold(h)
-			e.link(en, h)
-			en.addSum(sum)
-			en.count++
-			en.total += pay
-			if bit == 0 {
-				en.seq += pay
-			}
-			e.st.Merged++
+	if bit != 0 {
+		if port := bits.ReverseBytes16(uint16(t0 >> 16)); e.udpPorts[port/64]>>(port%64)&1 == 0 {
+			e.normal(h, e.unoptedPort(port))
 			return settled
 		}
 	}
+	l3w := uint32(w0)>>8&0xff<<16 | uint32(w1)&0xff<<8 | uint32(w0>>48)&0xff
+	id := bits.ReverseBytes16(uint16(w0 >> 32))
+	k0, k1 := le.Uint64(b), ethTail(b)
+	hash := e.hash4(k2, k3)
+	pay := uint32(len(l4) - hl)
 	pk.k0, pk.k1, pk.k2, pk.k3 = k0, k1, k2, k3
 	pk.opt[0], pk.opt[1] = o0, o1
 	pk.hash, pk.seq, pk.ack, pk.word = hash, seq, ack, word
@@ -180,6 +161,14 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	pk.lay = layout{0, uint8(off), uint8(off + 20), uint8(off + 20 + hl)}
 	pk.verdict, pk.keyed, pk.final = tcpVerdict(word, pay), true, word&(tcpPSH|tcpFIN) != 0
 	return parsed
+}
+
+// verifyUDP is what VerifyMerge means for a datagram to port.
+func (e *Engine) verifyUDP(port uint16) Verify {
+	if e.udpPorts[port/64]>>(port%64)&1 == 0 {
+		return VerifyOff
+	}
+	return VerifyMerge
 }
 
 // tcpVerdict is T12: what can never be merged, whatever P is. With UDP's word, 0, and payload it is None.
@@ -200,7 +189,11 @@ func (e *Engine) plainLong(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64
 	pk.l3 = uint32(l3[1])<<16 | uint32(l3[8])<<8 | uint32(l3[6])
 	pk.id, pk.bits, pk.room = be.Uint16(l3[4:]), 0, uint32(len(b)-ethLen)
 	pk.lay = layout{0, uint8(off), uint8(off + 20), 0}
-	pk.hash = e.hash4(pk.k2, k3)
+	if w0 := le.Uint64(l3); w0&wirePlainMask != wirePlain || int(be.Uint16(l3[2:])) != len(l3) || csum.Header20(l3) != 0xffff {
+		return notPlain
+	}
+	pk.k3 |= uint64(le.Uint32(l3[20:])) | protoTCP<<56
+	pk.hash = e.hash4(pk.k2, pk.k3)
 	return e.plainTCP(h, pk, l3[20:], csum.PseudoIPv4(l3[12:16], l3[16:20], protoTCP, len(l3)-20))
 }
 
@@ -259,7 +252,7 @@ func (e *Engine) plainTCP(h *umem.Header, pk *pkt, l4 []byte, pseudo uint16) out
 // plainUDP goes on in the UDP header; len(l4) >= 20.
 func (e *Engine) plainUDP(h *umem.Header, pk *pkt, l4 []byte, pseudo uint16) outcome {
 	port := be.Uint16(l4[2:])
-	if int(be.Uint16(l4[4:])) != len(l4) || ne.Uint16(l4[6:]) == 0 || port == portVXLAN || port == portGeneve {
+	if int(be.Uint16(l4[4:])) != len(l4) || ne.Uint16(l4[6:]) == 0 {
 		return notPlain
 	}
 	opted := e.udpPorts[port/64]>>(port%64)&1 != 0
@@ -269,7 +262,7 @@ func (e *Engine) plainUDP(h *umem.Header, pk *pkt, l4 []byte, pseudo uint16) out
 		}
 	}
 	if !opted {
-		e.normal(h, e.unopted)
+		e.normal(h, e.unoptedPort(port))
 		return settled
 	}
 	pk.bits |= bUDP

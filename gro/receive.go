@@ -88,6 +88,7 @@ func (e *Engine) hold(h *umem.Header, pk *pkt) {
 	en.l3, en.id = pk.l3, pk.id
 	en.count, en.gso, en.sum = 1, uint16(pk.pay), pk.sum
 	en.total, en.lay, en.extra = pk.room, pk.lay, 0
+	en.next4.size = 0
 	if e.cfg.Flush != 0 {
 		en.since = unstamped
 	}
@@ -146,6 +147,8 @@ func (e *Engine) merge(i uint32, en *entry, h *umem.Header, pk *pkt) {
 			e.complete(i, TCPPush)
 		case pk.pay < uint32(en.gso):
 			e.complete(i, TCPShort)
+		default:
+			en.learn(h, pk)
 		}
 		return
 	}
@@ -154,6 +157,8 @@ func (e *Engine) merge(i uint32, en *entry, h *umem.Header, pk *pkt) {
 		e.complete(i, UDPShorter)
 	case en.count >= udpCount: // U8
 		e.complete(i, Count)
+	default:
+		en.learn(h, pk)
 	}
 }
 

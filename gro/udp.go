@@ -19,10 +19,8 @@ func (e *Engine) udp(h *umem.Header, pk *pkt, b []byte, off, n int) {
 	port, ulen := be.Uint16(l4[2:]), int(be.Uint16(l4[4:]))
 	if e.udpPorts[port/64]>>(port%64)&1 != 0 { // U1
 		e.seal(pk)
-	} else if port == portVXLAN || port == portGeneve {
-		pk.refuse(TunnelUDP)
 	} else {
-		pk.refuse(UDPOff)
+		pk.refuse(e.unoptedPort(port))
 	}
 	pk.lay.pay = uint8(off + 8)
 	pk.pay = uint32(n - 8)
@@ -38,4 +36,15 @@ func (e *Engine) udp(h *umem.Header, pk *pkt, b []byte, off, n int) {
 		}
 	}
 	e.checksum(h, pk, b, off, ulen, 8, l4[6:8], UDPChecksum, UDPPartial)
+}
+
+// unoptedPort returns why datagrams to a port that is not opted in are not merged.
+func (e *Engine) unoptedPort(port uint16) Reason {
+	switch {
+	case e.cfg.Off:
+		return Off
+	case port == portVXLAN || port == portGeneve:
+		return TunnelUDP
+	}
+	return UDPOff
 }
