@@ -151,10 +151,18 @@ func dumpLive(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config, iface
 	for _, n := range mode.Notes {
 		fmt.Fprintln(e.stderr, "xrx: warning:", n)
 	}
-	fmt.Fprintf(e.stderr, "receiving on %s, %s\n", iface, mode)
 	began := r.Snapshot()
 	l := newLanes(out, o.keep(), o.buffer<<20)
+	said := make(chan struct{})
+	go func() { // once it is true: from then on nothing is missed
+		defer close(said)
+		if until(ctx, r.Registered) == nil {
+			fmt.Fprintf(e.stderr, "receiving on %s, %s\n", iface, mode)
+		}
+	}()
 	err = r.Run(ctx, xrx.BatchHandler(l.take))
+	stop()
+	<-said
 	last := r.Snapshot()
 	if closeErr := r.Close(); err == nil { // the interface is free before a slow output is
 		err = closeErr

@@ -108,26 +108,26 @@ func same(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(ia, ib)
 }
 
-func newReplayer(cfg *xrx.Config, k keep) (r *replayer, err error) {
-	r = &replayer{cfg: cfg, keep: k, batch: batch{room: 1 << 40}, sum: dumpSummary{replay: true}}
-	if r.mem, err = umem.New(umem.Config{Frames: cfg.Frames, ChunkSize: cfg.ChunkSize, HugePages: cfg.HugePages}); err != nil {
+func newReplayer(cfg *xrx.Config, k keep) (_ *replayer, err error) {
+	mem, err := umem.New(umem.Config{Frames: cfg.Frames, ChunkSize: cfg.ChunkSize, HugePages: cfg.HugePages})
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, r.mem.Close())
+			err = errors.Join(err, mem.Close())
 		}
 	}()
-	pools, err := r.mem.Split(1)
+	pools, err := mem.Split(1)
 	if err != nil {
 		return nil, err
 	}
-	r.pool = pools[0]
-	if r.engine, err = gro.New(r.pool, *cfg.GRO); err != nil {
+	engine, err := gro.New(pools[0], *cfg.GRO)
+	if err != nil {
 		return nil, err
 	}
-	r.notes = make([]record, cfg.Frames)
-	return r, nil
+	return &replayer{cfg: cfg, mem: mem, pool: pools[0], engine: engine, keep: k, batch: batch{room: 1 << 40},
+		notes: make([]record, cfg.Frames), sum: dumpSummary{replay: true}}, nil
 }
 
 func (r *replayer) close() error { return r.mem.Close() }
