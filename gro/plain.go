@@ -63,14 +63,14 @@ func (e *Engine) plain(h *umem.Header, pk *pkt) outcome {
 		if i := e.heads[hash&e.mask]; i != 0 && e.goesOn(&e.ents[i], h, b) {
 			return settled
 		}
-		return e.plain4(h, pk, b, ethLen, 0)
+		return e.plain4(h, pk, b, ethLen, 0, hash)
 	case wireIPv6:
 		return e.plain6(h, pk, b, ethLen, 0)
 	case wireVLAN:
 		tag := uint64(be.Uint16(b[14:]))<<32 | shapeVLAN<<48
 		switch le.Uint16(b[16:]) {
 		case wireIPv4:
-			return e.plain4(h, pk, b, ethLen+4, tag)
+			return e.plain4(h, pk, b, ethLen+4, tag, e.hash4(le.Uint64(b[30:]), tag|uint64(le.Uint32(b[38:]))|uint64(b[27])<<56))
 		case wireIPv6:
 			return e.plain6(h, pk, b, ethLen+4, tag)
 		}
@@ -78,8 +78,8 @@ func (e *Engine) plain(h *umem.Header, pk *pkt) outcome {
 	return notPlain
 }
 
-// plain4 goes on in an IPv4 header at off; k3 is the key's word so far.
-func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) outcome {
+// plain4 goes on in an IPv4 header at off; k3 is the key's word so far, hash that of the flow if it is plain.
+func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64, hash uint32) outcome {
 	l3 := b[off:]
 	if len(l3) < 40 || len(l3) > e.mtu {
 		return notPlain
@@ -88,7 +88,7 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	hl := 8
 	if l3[9] == protoTCP {
 		if hl = int(l3[32] >> 4 * 4); hl != 20 && hl != 32 {
-			return e.plainLong(h, pk, b, off, k3)
+			return e.plainLong(h, pk, b, off, k3, hash)
 		}
 	}
 	if 20+hl > len(l3) {
@@ -151,7 +151,6 @@ func (e *Engine) plain4(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	l3w := uint32(w0)>>8&0xff<<16 | uint32(w1)&0xff<<8 | uint32(w0>>48)&0xff
 	id := bits.ReverseBytes16(uint16(w0 >> 32))
 	k0, k1 := le.Uint64(b), ethTail(b)
-	hash := e.hash4(k2, k3)
 	pay := uint32(len(l4) - hl)
 	pk.k0, pk.k1, pk.k2, pk.k3 = k0, k1, k2, k3
 	pk.opt[0], pk.opt[1] = o0, o1
@@ -183,7 +182,7 @@ func tcpVerdict(word, pay uint32) Reason {
 }
 
 // plainLong is the rest of plain4 for TCP with options of an unusual length.
-func (e *Engine) plainLong(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) outcome {
+func (e *Engine) plainLong(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64, hash uint32) outcome {
 	l3 := b[off:]
 	pk.k0, pk.k1, pk.k2, pk.k3 = le.Uint64(b), ethTail(b), le.Uint64(l3[12:]), k3
 	pk.l3 = uint32(l3[1])<<16 | uint32(l3[8])<<8 | uint32(l3[6])
@@ -193,7 +192,7 @@ func (e *Engine) plainLong(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64
 		return notPlain
 	}
 	pk.k3 |= uint64(le.Uint32(l3[20:])) | protoTCP<<56
-	pk.hash = e.hash4(pk.k2, pk.k3)
+	pk.hash = hash
 	return e.plainTCP(h, pk, l3[20:], csum.PseudoIPv4(l3[12:16], l3[16:20], protoTCP, len(l3)-20))
 }
 
