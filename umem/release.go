@@ -90,6 +90,37 @@ func (p *Pool) giveBack(first, last *Header) {
 	}
 }
 
+// Returns gathers released packets of one pool, to send them home with one push.
+type Returns struct {
+	p           *Pool
+	first, last *Header
+}
+
+// Release gives one reference of a packet back, on any goroutine. If it was the last one the packet goes home at the
+// next Send, or when a packet of another pool comes.
+func (r *Returns) Release(p *Pool, h *Header, gen uint32) {
+	if !p.drop(h, gen) {
+		return
+	}
+	if r.p != p {
+		r.Send()
+		r.p, r.last = p, h
+	} else if r.first != nil {
+		h.link = p.u.RefOf(r.first)
+	} else {
+		r.last = h
+	}
+	r.first = h
+}
+
+// Send sends home what has gathered.
+func (r *Returns) Send() {
+	if r.first != nil {
+		r.p.giveBack(r.first, r.last)
+		r.first, r.last = nil, nil
+	}
+}
+
 // Returned reports whether packets wait on the return queue. Any goroutine may ask.
 func (p *Pool) Returned() bool { return p.returned.Load() != 0 }
 
