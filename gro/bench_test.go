@@ -8,7 +8,7 @@ import (
 	"xrx/umem"
 )
 
-// The six traces of the benchmark: bursts of 64 frames, GRO flushed after each. What is timed is GRO with parsing and
+// The six traces of the benchmark, and the first over IPv6 and in a VLAN: bursts of 64 frames, GRO flushed after each. What is timed is GRO with parsing and
 // checksums, flush and delivery; frames are filled before the clock starts.
 const burst = 64
 
@@ -27,7 +27,7 @@ func rnd() uint64 {
 }
 
 // trace returns n frames of size payload bytes; pick chooses the flow of frame i.
-func trace(n, flows, size int, udp bool, pick func(i int) int) [][]byte {
+func trace(n, flows, size int, base spec, pick func(i int) int) [][]byte {
 	s := make([]flowState, flows)
 	for i := range s {
 		s[i] = flowState{uint32(i) * 7919, uint16(i * 31)}
@@ -39,8 +39,10 @@ func trace(n, flows, size int, udp bool, pick func(i int) int) [][]byte {
 		for j := range payload {
 			payload[j] = byte(rnd())
 		}
-		sp := spec{saddr: uint16(f), sport: uint16(20000 + f%40000), id: s[f].id, payload: payload, udp: udp, ack: 0x01020304, seq: s[f].seq, dport: 5201}
-		if udp {
+		sp := base
+		sp.saddr, sp.sport, sp.dport = uint16(f), uint16(20000+f%40000), 5201
+		sp.id, sp.seq, sp.ack, sp.payload = s[f].id, s[f].seq, 0x01020304, payload
+		if sp.udp {
 			sp.dport = 4433
 		} else {
 			sp.opt = []byte{1, 1, 8, 10, 0, 0, byte((1000 + i/burst) >> 8), byte(1000 + i/burst), 0, 0, 0, 77}
@@ -57,14 +59,20 @@ var traces = []struct {
 	make func() [][]byte
 	udp  bool
 }{
-	{"T1", func() [][]byte { return trace(1024, 1, 1448, false, func(int) int { return 0 }) }, false},
-	{"T2a", func() [][]byte { return trace(1024, 64, 1448, false, func(i int) int { return i % 64 }) }, false},
-	{"T2b", func() [][]byte {
-		return trace(1024, 64, 1448, false, func(i int) int { return (i/64*8 + i%8) % 64 })
+	{"T1", func() [][]byte { return trace(1024, 1, 1448, spec{}, func(int) int { return 0 }) }, false},
+	{"T1v6", func() [][]byte { return trace(1024, 1, 1428, spec{v6: true}, func(int) int { return 0 }) }, false},
+	{"T1vlan", func() [][]byte {
+		return trace(1024, 1, 1448, spec{vlan: []uint32{0x8100<<16 | 5}}, func(int) int { return 0 })
 	}, false},
-	{"T3", func() [][]byte { return trace(10048, 10000, 1448, false, func(i int) int { return i % 10000 }) }, false},
-	{"T4", func() [][]byte { return trace(4096, 256, 18, true, func(int) int { return int(rnd() >> 33 % 256) }) }, false},
-	{"T5", func() [][]byte { return trace(1024, 1, 1200, true, func(int) int { return 0 }) }, true},
+	{"T2a", func() [][]byte { return trace(1024, 64, 1448, spec{}, func(i int) int { return i % 64 }) }, false},
+	{"T2b", func() [][]byte {
+		return trace(1024, 64, 1448, spec{}, func(i int) int { return (i/64*8 + i%8) % 64 })
+	}, false},
+	{"T3", func() [][]byte { return trace(10048, 10000, 1448, spec{}, func(i int) int { return i % 10000 }) }, false},
+	{"T4", func() [][]byte {
+		return trace(4096, 256, 18, spec{udp: true}, func(int) int { return int(rnd() >> 33 % 256) })
+	}, false},
+	{"T5", func() [][]byte { return trace(1024, 1, 1200, spec{udp: true}, func(int) int { return 0 }) }, true},
 }
 
 // lab is the benchmarks' rig: no copies, no checks.

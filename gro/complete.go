@@ -7,10 +7,15 @@ import (
 	"xrx/umem"
 )
 
-// complete ends the held packet i: its headers are made those of the packet that it has become, and it goes to Out.
+// complete ends the held packet i.
 func (e *Engine) complete(i uint32, why Reason) {
 	e.remove(i)
-	en := &e.ents[i]
+	e.end(&e.ents[i], why)
+}
+
+// end makes the headers of P those of the packet that it has become, and puts it into Out. Its entry is spare already,
+// and is not written.
+func (e *Engine) end(en *entry, why Reason) {
 	h := e.u.Deref(en.head)
 	e.ended += uint64(en.count)
 	if en.bits&bChain != 0 {

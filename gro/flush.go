@@ -30,11 +30,17 @@ func (e *Engine) EndPoll(nowNs int64, budgetUsed bool) {
 // FlushAll completes everything held.
 func (e *Engine) FlushAll() { e.flushAll(Flushed) }
 
-// flushAll completes all, oldest first.
+// flushAll completes all, oldest first. As nothing is left in any bucket, none has to be searched.
 func (e *Engine) flushAll(why Reason) {
-	for i := e.ents[0].newer; i != 0; i = e.ents[0].newer {
-		e.complete(i, why)
+	anchor := &e.ents[0]
+	for i := anchor.newer; i != 0; {
+		en := &e.ents[i]
+		e.heads[en.hash&e.mask] = 0
+		e.end(en, why)
+		en.next, e.spare = e.spare, i
+		i = en.newer
 	}
+	anchor.newer, anchor.older = 0, 0
 }
 
 // NextDeadline returns when the oldest held packet is due, on EndPoll's clock: when the poll loop has to call EndPoll

@@ -73,7 +73,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	l.handOver()
 	vec, buf, sp := make([][]byte, 0, 64), make([]byte, 65600), new(Splitter)
 	l = newLab(t, Config{}, 256)
-	l.load(trace(burst, 1, 900, false, func(int) int { return 0 }))
+	l.load(trace(burst, 1, 900, spec{}, func(int) int { return 0 }))
 	l.e.Receive(l.hs)
 	l.e.FlushAll()
 	h := l.e.Out()[0]

@@ -20,13 +20,6 @@ const (
 	wirePlain     = 0x45
 )
 
-// native turns the sum of little-endian words into the sum of native words.
-func native(s uint16) uint16 {
-	var b [2]byte
-	le.PutUint16(b[:], s)
-	return ne.Uint16(b[:])
-}
-
 // pseudoSum is what the pseudo-header has besides addresses: protocol and length, as a sum of little-endian words.
 func pseudoSum(proto uint8, n int) uint64 {
 	return uint64(proto)<<8 + uint64(bits.ReverseBytes16(uint16(n)))

@@ -1,0 +1,9 @@
+//go:build armbe || arm64be || m68k || mips || mips64 || mips64p32 || ppc || ppc64 || s390 || s390x || shbe || sparc || sparc64
+
+package gro
+
+import "math/bits"
+
+// native turns the sum of little-endian words into the sum of native words, and back. The build tags are those of
+// encoding/binary.
+func native(s uint16) uint16 { return bits.ReverseBytes16(s) }
