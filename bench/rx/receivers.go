@@ -36,7 +36,7 @@ func receivers(b *vethnet.End, dir, xrx, flags string, cpu int) (rs []receiver, 
 	if _, err := exec.LookPath("dpdk-testpmd"); err != nil {
 		skipped = append(skipped, "DPDK testpmd: "+err.Error()+" (Debian: apt-get install dpdk)")
 	} else {
-		add(testpmd(b, cpu))
+		add(testpmd(b, dir, cpu))
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -103,15 +103,15 @@ func xrxSummary(out []byte) (c counts, err error) {
 }
 
 // testpmd is DPDK's packet forwarder with its AF_XDP driver, receive only: one idle thread on another processor than cpu, and the one
-// that polls.
-func testpmd(b *vethnet.End, cpu int) *program {
+// that polls. dir takes its run-time files.
+func testpmd(b *vethnet.End, dir string, cpu int) *program {
 	main := 0
 	if cpu == 0 {
 		main = 1
 	}
 	received := regexp.MustCompile(`RX-packets:\s*(\d+)`)
 	return &program{name: "DPDK testpmd, net_af_xdp", pins: true, quit: "\n",
-		args: []string{"stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "--no-pci", "--no-telemetry", "-m", "256", "--file-prefix", "xrxbench" + strconv.Itoa(os.Getpid()),
+		args: []string{"env", "RUNTIME_DIRECTORY=" + dir, "stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "--no-pci", "--no-telemetry", "-m", "256", "--file-prefix", "xrxbench" + strconv.Itoa(os.Getpid()),
 			"--lcores", fmt.Sprintf("0@%d,1@%d", main, cpu), "--main-lcore", "0", "--log-level", "lib.eal:error",
 			"--vdev", "net_af_xdp0,iface=" + b.Iface, "--", "--forward-mode=rxonly", "--no-mlockall", "--total-num-mbufs=16384", "--rxd=2048"},
 		ready: func(line string) bool {

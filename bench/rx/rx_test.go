@@ -66,8 +66,8 @@ func TestOutputOfReceiversIsRead(t *testing.T) {
 {"type":"summary","delivered":{"packets":5,"segments":90},"queues":[{"polls":4,"sleeps":2,"wakeups":1},{"polls":5,"sleeps":3}]}
 `, xrxSummary, counts{Packets: 90, Batches: 9, Syscalls: 6}, false},
 		{"of xrx without a summary", `{"type":"interval"}` + "\n", xrxSummary, counts{}, true},
-		{"of testpmd", "RX-packets: 1 \n  RX-packets: 4711  RX-dropped: 0\n", testpmd(&vethnet.End{Iface: "b0"}, 1).parse, counts{Packets: 4711, unknown: true}, false},
-		{"of testpmd that printed no figures", "hello\n", testpmd(&vethnet.End{Iface: "b0"}, 1).parse, counts{}, true},
+		{"of testpmd", "RX-packets: 1 \n  RX-packets: 4711  RX-dropped: 0\n", testpmd(&vethnet.End{Iface: "b0"}, "", 1).parse, counts{Packets: 4711, unknown: true}, false},
+		{"of testpmd that printed no figures", "hello\n", testpmd(&vethnet.End{Iface: "b0"}, "", 1).parse, counts{}, true},
 	} {
 		got, err := c.parse([]byte(c.out))
 		if (err != nil) != c.fails || !c.fails && got != c.want {
