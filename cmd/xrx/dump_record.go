@@ -76,13 +76,7 @@ func add[P delivered](b *batch, k keep, s *xrx.Splitter, p P, r record, tag uint
 	r.length = max(r.length, p.Len())
 	r.data.from = len(b.bytes)
 	if p.IsChain() {
-		for part := range p.Segments() {
-			part = part[:min(len(part), limit)]
-			b.bytes = append(b.bytes, part...)
-			if limit -= len(part); limit == 0 {
-				break
-			}
-		}
+		b.bytes = appendChain(b.bytes, p, limit)
 	} else {
 		b.bytes = append(b.bytes, p.Data()[:limit]...)
 	}
@@ -91,20 +85,37 @@ func add[P delivered](b *batch, k keep, s *xrx.Splitter, p P, r record, tag uint
 	}
 	r.data.to, r.wire.from = len(b.bytes), len(b.lengths)
 	if k.wire {
-		for parts := range p.ResegmentWith(s) {
-			at := len(b.bytes)
-			for _, part := range parts {
-				b.bytes = append(b.bytes, part...)
-			}
-			if tag != 0 {
-				b.retag(at, tag)
-			}
-			b.lengths = append(b.lengths, len(b.bytes)-at)
-		}
+		addWire(b, s, p, tag)
 	}
 	r.wire.to = len(b.lengths)
 	b.records = append(b.records, r)
 	return true
+}
+
+// appendChain copies up to limit bytes of a packet in several frames.
+func appendChain[P delivered](dst []byte, p P, limit int) []byte {
+	for part := range p.Segments() {
+		part = part[:min(len(part), limit)]
+		dst = append(dst, part...)
+		if limit -= len(part); limit == 0 {
+			break
+		}
+	}
+	return dst
+}
+
+// addWire copies the packets that p was on the wire.
+func addWire[P delivered](b *batch, s *xrx.Splitter, p P, tag uint32) {
+	for parts := range p.ResegmentWith(s) {
+		at := len(b.bytes)
+		for _, part := range parts {
+			b.bytes = append(b.bytes, part...)
+		}
+		if tag != 0 {
+			b.retag(at, tag)
+		}
+		b.lengths = append(b.lengths, len(b.bytes)-at)
+	}
 }
 
 // retag puts a tag behind the addresses of the packet that starts at an offset and goes to the end.

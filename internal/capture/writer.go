@@ -27,7 +27,8 @@ type Info struct {
 // Writer writes one pcapng section with one Ethernet interface and nanosecond timestamps
 // (draft-ietf-opsawg-pcapng, sections 4.1 to 4.3). It is used by one goroutine.
 type Writer struct {
-	ng *pcapgo.NgWriter
+	ng    *pcapgo.NgWriter
+	queue uint32 // of the packet being written: pcapgo wants a pointer
 }
 
 // NewWriter writes the headers to w.
@@ -39,7 +40,7 @@ func NewWriter(w io.Writer, info Info) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write capture: %w", err)
 	}
-	return &Writer{ng}, nil
+	return &Writer{ng: ng}, nil
 }
 
 // operatingSystem is "Linux 6.18.44": what uname -sr says (proc(5), /proc/sys/kernel).
@@ -54,8 +55,8 @@ func operatingSystem() string {
 // Write appends a packet of length bytes on the wire, of which data was captured, that arrived on an rx queue. merged
 // is noted where segs is above 1 (see Merged).
 func (w *Writer) Write(at time.Time, data []byte, length int, queue int, merged Merged) error {
-	q := uint32(queue)
-	options := pcapgo.NgPacketOptions{Queue: &q}
+	w.queue = uint32(queue)
+	options := pcapgo.NgPacketOptions{Queue: &w.queue}
 	if merged.Segs > 1 {
 		options.Comments = []string{merged.String()}
 	}
