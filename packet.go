@@ -116,10 +116,12 @@ func (p Packet) Retain() { p.q.pool.Retain(p.h, p.gen) }
 // change at any moment.
 func (p Packet) Release() { p.q.pool.Release(p.h, p.gen) }
 
-// Release gives back one reference of each packet, on any goroutine: cheaper than one call each, since the frames go
-// home together. The packets must come from one queue's batch.
+// Release gives back one reference of each packet, on any goroutine: cheaper than one call each, since packets of the
+// same queue go home with one push. If one of them is misused (panic), those before it have been released.
 func Release(batch []Packet) {
+	var home umem.Returns
+	defer home.Send()
 	for _, p := range batch {
-		p.Release()
+		home.Release(p.q.pool, p.h, p.gen)
 	}
 }
