@@ -12,12 +12,19 @@ type Packet struct {
 	Frame []byte
 	Note  string // what it is and what is special about it
 
-	// Allow names the rule by which an engine may do better than the kernel here; empty: it may not. The only one is
+	// Allow names the rule by which an engine may do better than the kernel here; empty: it may not. The kernel is sent
+	// what makes it do the same:
+	//
 	// V11: the packet can't be merged, its flow can be read, and what is held of the flow came first. The kernel leaves
-	// that held, so it is sent Break before Frame: a packet of the same flow whose IP length is not the frame's, which
-	// by V4 and W1 completes what is held of the flow, is delivered as it is, and does nothing else.
-	Allow string
-	Break []byte
+	// that held. So it is sent Break before Frame: a packet of the same flow whose IP length is not the frame's, which by
+	// V4 and W1 completes what is held of the flow, is delivered as it is, and does nothing else.
+	//
+	// IPv6Version: the EtherType says IPv6 and the header has another version. The kernel does not look, but for W3,
+	// and merges such packets with each other. An engine need not take them for IPv6. So the kernel is sent Instead: the
+	// frame with an EtherType that nobody knows.
+	Allow   string
+	Break   []byte
+	Instead []byte
 }
 
 // Burst is what is sent at once, in order.
@@ -37,15 +44,27 @@ func (b Burst) KernelFrames() (frames [][]byte) {
 		if p.Break != nil {
 			frames = append(frames, p.Break)
 		}
-		frames = append(frames, p.Frame)
+		if p.Instead != nil {
+			frames = append(frames, p.Instead)
+		} else {
+			frames = append(frames, p.Frame)
+		}
 	}
 	return frames
 }
 
-// WithoutBreaks removes what the kernel delivered for each Break, which it must have done once.
-func (b Burst) WithoutBreaks(results []Result) ([]Result, error) {
+// Back takes what was done for the kernel's sake back out of what it delivered: each Break, which it must have delivered
+// once and as it was, and each Instead.
+func (b Burst) Back(results []Result) ([]Result, error) {
 	results = slices.Clone(results)
 	for i, p := range b {
+		if p.Instead != nil {
+			for k, r := range results {
+				if bytes.Equal(r.Data, p.Instead) {
+					results[k].Data = p.Frame
+				}
+			}
+		}
 		if p.Break == nil {
 			continue
 		}

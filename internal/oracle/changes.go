@@ -13,6 +13,7 @@ type change struct {
 	name string
 	udp  bool // for UDP flows too
 	only int  // 4 or 6: only over that; 0: both
+	when func(f *flow) bool
 
 	// One of the two: to what is built, and if stays is set, to the packets after it too; or to the bytes.
 	before func(r *rand.Rand, f *flow, t *frames.Frame)
@@ -22,8 +23,11 @@ type change struct {
 	allow string // see Packet.Allow
 }
 
-// V11 is the name of the allowance: the rule is in the comment of Packet.Allow.
-const V11 = "V11"
+// The allowances: see Packet.Allow.
+const (
+	V11         = "V11"
+	IPv6Version = "IPv6Version"
+)
 
 var changes = []change{
 	// Rules T3 to T9 and T12.
@@ -167,6 +171,55 @@ var changes = []change{
 		return b
 	}},
 
+	{name: "data offset of 60", allow: V11, after: func(_ *rand.Rand, b []byte, h headers) []byte {
+		set(b, h.l4+12, 0xf0, h.l4+16) // beyond the packet, or into the payload
+		return b
+	}},
+	{name: "cut in the IP header", udp: true, after: func(r *rand.Rand, b []byte, h headers) []byte {
+		first := h.l3
+		if h.outer != 0 {
+			first = h.outer
+		}
+		first += 2 // the kernel drops what ends within two bytes of its tag (skb_vlan_untag)
+		return b[:first+r.IntN(h.l4+1-first)]
+	}},
+	{name: "cut in the TCP header", allow: V11, after: func(r *rand.Rand, b []byte, h headers) []byte {
+		return b[:h.l4+4+r.IntN(16)]
+	}},
+	{name: "another version or header length", udp: true, allow: IPv6Version, after: func(r *rand.Rand, b []byte, h headers) []byte {
+		if b[h.l3] = 0x75; !h.v6(b) && oneIn(r, 2) {
+			b[h.l3] = 0x44
+		}
+		return b
+	}},
+
+	// Headers that GRO does not know: W2, E1, F6.
+	{name: "IPv6 fragment", udp: true, only: 6, allow: V11, when: bare, before: func(r *rand.Rand, f *flow, t *frames.Frame) {
+		t.Exts = []frames.Ext{{Type: frames.ExtFragment, Body: []byte{0, 0, 1, byte(r.Uint32()), 0, 0, 0}}}
+		t.Payload = t.Payload[:min(len(t.Payload), f.room()-8)]
+	}},
+	{name: "later IPv6 fragment", udp: true, only: 6, when: bare, before: func(r *rand.Rand, f *flow, t *frames.Frame) {
+		t.Exts = []frames.Ext{{Type: frames.ExtFragment, Body: []byte{0, 5, 0, byte(r.Uint32()), 0, 0, 0}}}
+		t.Payload = t.Payload[:min(len(t.Payload), f.room()-8)]
+	}},
+	{name: "authentication header", udp: true, only: 6, before: func(r *rand.Rand, f *flow, t *frames.Frame) {
+		t.Exts = []frames.Ext{{Type: pick[uint8](r, 51, 135, 60), Body: []byte{0, 0, 0, 0, 0, 0, 0}}}
+		t.Payload = t.Payload[:max(0, min(len(t.Payload), f.room()-8))]
+	}},
+	{name: "another tunnel", udp: true, after: func(_ *rand.Rand, b []byte, h headers) []byte {
+		first := h.outer
+		if first == 0 || len(b)+20 > largest {
+			return b
+		}
+		o := frames.Frame{Src: address(false, 21), Dst: address(false, 22), Proto: 4, Payload: b[first:]}
+		if h.outerV6(b) {
+			o.Proto = 41
+		}
+		out := append(slices.Clone(b[:first]), o.Append(nil)[14:]...)
+		binary.BigEndian.PutUint16(out[first-2:], frames.TypeIPv4)
+		return out
+	}},
+
 	// What GRO does not take, and xrx does not let pass what is held: V11.
 	{name: "IP options", udp: true, only: 4, allow: V11, before: func(_ *rand.Rand, f *flow, t *frames.Frame) {
 		t.IPOptions = []byte{1, 1, 1, 0}
@@ -188,6 +241,9 @@ var changes = []change{
 	}},
 	{name: "no UDP checksum", udp: true, allow: V11, before: func(_ *rand.Rand, _ *flow, t *frames.Frame) { t.NoChecksum = true }},
 }
+
+// bare says that there is nothing between the IPv6 header and the L4 header, nor before it.
+func bare(f *flow) bool { return f.outer == nil && len(f.tmpl.Exts) == 0 }
 
 func flag(bit uint8) func(*rand.Rand, *flow, *frames.Frame) {
 	return func(_ *rand.Rand, _ *flow, t *frames.Frame) { t.Flags ^= bit }

@@ -70,7 +70,7 @@ func (f *flow) next(r *rand.Rand, c *change, mark int) Packet {
 		t.Payload[i] = byte(r.Uint32())
 	}
 	before, now, step := *t, *t, f.step
-	if c != nil && (t.Proto == frames.ProtoTCP || c.udp) && (c.only == 0 || c.only == family(t.Src)) {
+	if c != nil && c.fits(f) {
 		if c.before != nil {
 			c.before(r, f, &now)
 			if c.stays {
@@ -94,12 +94,28 @@ func (f *flow) next(r *rand.Rand, c *change, mark int) Packet {
 	}
 	if p.Allow == V11 {
 		plain := now
+		if bare(f) {
+			plain.Exts = nil
+		}
 		plain.IPOptions, plain.Fragment, plain.NoChecksum = nil, plain.Fragment&dontFragment, false
 		p.Break = f.breaker(plain, mark)
+	}
+	if p.Allow == IPv6Version {
+		if h, ok := headersOf(f.build(&before)); !ok || !h.v6(f.build(&before)) {
+			p.Allow = "" // in IPv4 the kernel does look (V1)
+		} else {
+			p.Instead = bytes.Clone(p.Frame)
+			p.Instead[12+4*len(now.VLANs)], p.Instead[13+4*len(now.VLANs)] = 0x88, 0xb6
+		}
 	}
 	f.advance(len(now.Payload))
 	f.size = max(1, min(f.size, f.room()))
 	return p
+}
+
+// fits reports whether the flow's packets can have the change.
+func (c *change) fits(f *flow) bool {
+	return (c.udp || f.tmpl.Proto == frames.ProtoTCP) && (c.only == 0 || c.only == family(f.tmpl.Src)) && (c.when == nil || c.when(f))
 }
 
 // disorder swaps neighbours, moves, repeats and leaves out a few packets.
