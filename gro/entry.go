@@ -24,7 +24,7 @@ type wide struct{ k4, k5, k6, k7, k8 uint64 }
 const (
 	shapeV6     = 1 << iota // the inner header is IPv6
 	shapeWide               // wide is part of the identity
-	shapeLong               // so are bytes that only the packet has: tunnel header, IPv6 extension headers
+	shapeLong               // with shapeWide: so are bytes that only the packet has: tunnel header, IPv6 extension headers
 	shapeVLAN               // one in-band tag
 	shapeQinQ               // two
 	shapeHWVLAN             // a tag that the device stripped
@@ -95,13 +95,32 @@ func (e *Engine) lookup(h *umem.Header, pk *pkt) uint32 {
 	for i != 0 {
 		en := &e.ents[i]
 		if en.k3 == pk.k3 && en.k2 == pk.k2 && (en.k0^pk.k0)|(en.k1^pk.k1) == 0 {
-			if pk.k3>>48&(shapeWide|shapeLong) == 0 || e.sameWide(en, h, pk) {
+			if pk.shape()&shapeWide == 0 || e.sameWide(en, h, pk) {
 				return i
 			}
 		}
 		i = en.next
 	}
 	return 0
+}
+
+// bucketMost is how many packets a bucket holds, as in the kernel (MAX_GRO_SKBS): with the table at most half full
+// chance does not fill a bucket, and who finds a way to fill one (Ethernet addresses are not hashed) gains nothing.
+const bucketMost = 8
+
+// crowded returns the oldest entry of hash's bucket if that is full, else 0.
+func (e *Engine) crowded(hash uint32) uint32 {
+	i, n := e.heads[hash&e.mask], 1
+	if i == 0 {
+		return 0
+	}
+	for ; e.ents[i].next != 0; n++ {
+		i = e.ents[i].next
+	}
+	if n < bucketMost {
+		return 0
+	}
+	return i
 }
 
 // insert makes the entry for h the youngest held packet and returns it. The caller has made sure that one is spare.

@@ -11,20 +11,24 @@ func mix(a, b uint64) uint64 {
 // spread is the 32 bits of x that the table uses. Neighbours in a subnet differ little: every bit should count.
 func spread(x uint64) uint32 { return uint32(x * 0x9e3779b97f4a7c15 >> 32) }
 
-// hash4 is the hash of a flow over IPv4; its addresses and ports are all in two words of the key.
+// hash4 is the hash of a flow whose identity, but for the Ethernet addresses, is in two words of the key: plain IPv4.
 func (e *Engine) hash4(k2, k3 uint64) uint32 { return spread(mix(k2^e.seed[0], k3^e.seed[1])) }
 
-// hash6 is the hash of a flow over IPv6. Label and tunnel addresses are not hashed: flows that differ in nothing else
-// share a bucket.
-func (e *Engine) hash6(pk *pkt) uint32 {
+// hashWide is the hash of a flow with the wide words.
+func (e *Engine) hashWide(pk *pkt) uint32 {
 	x := mix(pk.k2^e.seed[0], pk.k3^e.seed[1])
-	return spread(mix(x^pk.k4, pk.k5^pk.k6^e.seed[2]))
+	x = mix(x^pk.k4, pk.k5^e.seed[2])
+	x = mix(x^pk.k6, pk.k7^e.seed[3])
+	if pk.k8 != 0 {
+		x = mix(x^pk.k8, e.seed[0])
+	}
+	return spread(x)
 }
 
 // seal computes the hash; the key is complete.
 func (e *Engine) seal(pk *pkt) {
-	if pk.shape()&shapeV6 != 0 {
-		pk.hash = e.hash6(pk)
+	if pk.shape()&shapeWide != 0 {
+		pk.hash = e.hashWide(pk)
 	} else {
 		pk.hash = e.hash4(pk.k2, pk.k3)
 	}

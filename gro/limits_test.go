@@ -74,6 +74,35 @@ func TestTheOldestFlowMakesRoomForANewOne(t *testing.T) {
 	}
 }
 
+func TestFlowsThatAllMeetInOneBucketDoNotSlowTheEngineDown(t *testing.T) {
+	r := newRig(t, Config{}, umem.Config{})
+	for i := range 250 { // L4: nothing differs but an Ethernet address
+		r.recv(spec{src: byte(i), payload: []byte("x")}.build())
+		n := 0
+		for _, head := range r.e.heads {
+			m := 0
+			for ; head != 0; head = r.e.ents[head].next {
+				m++
+			}
+			n = max(n, m)
+		}
+		if n > bucketMost {
+			t.Fatalf("%d packets in a bucket", n)
+		}
+	}
+	if n := r.e.Stats().Flush[Evicted]; n != 250-bucketMost {
+		t.Errorf("%d evicted", n)
+	}
+	for i := range 80 { // labels, tunnels and inner tags are hashed
+		r.recv(spec{v6: true, label: uint32(i), payload: []byte("x")}.build(),
+			spec{outer: &spec{saddr: uint16(i)}, payload: []byte("x")}.build(),
+			spec{vlan: []uint32{0x88a8<<16 | 1, 0x8100<<16 | uint32(i)}, payload: []byte("x")}.build())
+	}
+	if n := r.e.Stats().Flush[Evicted]; n != 250-bucketMost {
+		t.Errorf("%d evicted although they have buckets of their own", n)
+	}
+}
+
 func TestManyInterleavedFlowsAllCoalesce(t *testing.T) {
 	for _, flows := range []int{9, 64, 1000} {
 		r := newRig(t, Config{Frames: 4096}, umem.Config{Frames: 4096})

@@ -215,7 +215,7 @@ func (pk *pkt) ipv6(l3 []byte, n int) (proto uint8, hl int, left int) {
 	pk.l3 = word>>20&0xff<<16 | uint32(l3[7])<<8
 	proto, hl = l3[6], 40
 	for proto == protoHopByHop || proto == protoRouting || proto == protoDestOpts { // W2
-		pk.k3 |= shapeLong << 48
+		pk.k3 |= (shapeWide | shapeLong) << 48
 		if hl+8 > len(l3) || hl+8 > n {
 			pk.refuse(Short)
 			return 0, 0, 0

@@ -209,7 +209,7 @@ func (e *Engine) plain6(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	pk.lay = layout{0, uint8(off), uint8(off + 40), 0}
 	l4, proto := l3[40:], uint8(w0>>48)
 	pk.k3 = k3 | uint64(le.Uint32(l4)) | (shapeV6|shapeWide)<<48 | uint64(proto)<<56
-	pk.hash = e.hash6(pk)
+	pk.hash = e.hashWide(pk)
 	pseudo := native(csum.Fold(halves(pk.k2) + halves(pk.k4) + halves(pk.k5) + halves(pk.k6) + pseudoSum(proto, len(l4))))
 	switch proto {
 	case protoTCP:

@@ -68,11 +68,13 @@ func (e *Engine) normal(h *umem.Header, why Reason) {
 func (e *Engine) hold(h *umem.Header, pk *pkt) {
 	if e.spare == 0 {
 		e.complete(e.ents[0].newer, Evicted) // L4
+	} else if i := e.crowded(pk.hash); i != 0 {
+		e.complete(i, Evicted)
 	}
 	e.p.Hold(h)
 	_, en := e.insert(pk.hash)
 	en.key = pk.key
-	if pk.shape()&(shapeWide|shapeLong) != 0 {
+	if pk.shape()&shapeWide != 0 {
 		en.wide, en.outer, en.outerID = pk.wide, pk.outer, pk.outerID
 	}
 	en.opt[0], en.opt[1] = pk.opt[0], pk.opt[1]
