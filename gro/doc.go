@@ -15,6 +15,11 @@
 // Every packet ends in exactly one of the three and every P ends once, each with a counted [Reason]:
 // In == Merged + Started + sum(Normal) and Started == sum(Flush) + Held, at any moment.
 //
+// The ways through Receive, from the shortest: a packet that is what the template of its flow says is merged at once
+// (template.go); an ordinary TCP or UDP packet is parsed in one pass (plain.go); anything else is parsed with care
+// (parse.go, tcp.go, udp.go); then receive decides (receive.go, match.go). The shorter ways accept only what the longer
+// ones would treat alike.
+//
 // A flow is what the kernel calls one: equal Ethernet header, VLAN tags, addresses, protocol, ports, and for IPv6 flow
 // label and extension headers; for tunnels (IPv4 or IPv6 in IPv4 or IPv6, one level) the same of the outer header.
 // Per flow the order of bytes never changes: P is complete, and in Out, before a later packet of its flow is.

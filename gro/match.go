@@ -2,19 +2,6 @@ package gro
 
 const dontFragment = 0x40 // in pkt.l3
 
-// continues reports that the packet continues P, for the usual case: it may say no where match finds no reason to, and
-// never says yes where match finds one. UDP has 0 for what only TCP has.
-func (e *Engine) continues(en *entry, pk *pkt) bool {
-	d := uint32(pk.id - en.id)
-	if en.bits&bFixed == 0 {
-		d ^= uint32(en.count)
-	}
-	diff := (en.l3 ^ pk.l3) | (en.word^pk.word)&e.tcpSame | pk.word&e.tcpNever | (en.ack ^ pk.ack) | (en.seq ^ pk.seq) | d |
-		uint32((en.bits^pk.bits)&bPartial|en.bits&bList) | uint32(pk.lay.outer)
-	return uint64(diff)|(en.opt[0]^pk.opt[0])|(en.opt[1]^pk.opt[1]) == 0 && pk.word>>28 <= 9 &&
-		pk.pay <= uint32(en.gso) && en.total+pk.pay <= e.maxSize && uint32(en.count) < e.maxSegs
-}
-
 // match returns None if the packet continues P, which is of its flow, else the first rule that says no.
 func (e *Engine) match(en *entry, pk *pkt) Reason {
 	if en.l3 != pk.l3 {
@@ -28,7 +15,7 @@ func (e *Engine) match(en *entry, pk *pkt) Reason {
 			return r
 		}
 	}
-	if pk.bits&bV6 == 0 && !matchID(en, pk.id-en.id, pk.l3, bFixed) {
+	if pk.bits&bV6 == 0 && !matchID(en, pk.id-en.id, bFixed) {
 		return IPv4ID
 	}
 	if (en.bits^pk.bits)&bPartial != 0 {
@@ -59,7 +46,7 @@ func l3Reason(diff uint32, bits uint16) Reason {
 // says that the ID may stay; the second packet decides whether it does. In 6.9 the bit starts as the first packet's DF,
 // from 6.18 on as set. It is only meaningful when the packet is merged, and if it is not, P is completed: so it may be
 // cleared before the other rules were asked.
-func matchID(en *entry, d uint16, l3 uint32, fixed uint16) bool {
+func matchID(en *entry, d uint16, fixed uint16) bool {
 	if d == 0 && en.bits&fixed != 0 {
 		return true
 	}
@@ -88,7 +75,7 @@ func (e *Engine) matchOuterID(en *entry, pk *pkt) Reason {
 		}
 		return OuterID
 	}
-	if !matchID(en, d, pk.outer, bOuterFixed) {
+	if !matchID(en, d, bOuterFixed) {
 		return OuterID
 	}
 	return None
