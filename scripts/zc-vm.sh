@@ -238,7 +238,7 @@ initramfs() {
 	test)
 		build test -c -trimpath -ldflags='-s -w' -o "$dir/test" ./internal/zcvm
 		entries+=("bin/zcvm.test=$dir/test")
-		program[0]=/bin/zcvm.test
+		program=(/bin/zcvm.test "-test.timeout=$((limit > 20 ? limit - 15 : limit))s" "${program[@]:1}")
 		;;
 	xrx) program[0]=/bin/xrx ;;
 	/bin/bash) ;;
@@ -320,7 +320,7 @@ boot() {
 		-nodefaults -no-user-config -display none -monitor none -no-reboot \
 		-chardev "stdio,id=c0,signal=$([ "$shell" = yes ] && echo off || echo on)" -serial chardev:c0 \
 		-serial "file:$dir/kernel.log" -serial "file:$dir/status" \
-		-kernel "$kernel/vmlinuz" -initrd "$dir/initramfs" -append 'console=ttyS1 loglevel=6 panic=-1 random.trust_cpu=on' \
+		-kernel "$kernel/vmlinuz" -initrd "$dir/initramfs" -append 'console=ttyS1 loglevel=6 panic=-1 mitigations=off nokaslr cryptomgr.notests' \
 		"${net[@]}" "${devices[@]}" 2>"$dir/qemu.log"
 }
 

@@ -133,6 +133,10 @@ type exchange struct {
 	sent    uint64 // written by send, under mu
 	came    atomic.Uint64
 
+	// anyOrder is for tests that let the device run dry: QEMU (net/queue.c) keeps what the card has no room for, and
+	// once there is room may let a newer frame pass first.
+	anyOrder bool
+
 	mu     sync.Mutex // the frames on their way: written by send, read by receive
 	onWay  [onWay][]byte
 	tally  gen.Tally
@@ -223,6 +227,9 @@ func (x *exchange) done() {
 	x.t.Helper()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.anyOrder {
+		x.tally.Reordered = 0
+	}
 	if err := x.tally.Err(x.sent); err != nil {
 		x.t.Error(err)
 	}
