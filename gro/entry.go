@@ -77,7 +77,7 @@ type entry struct {
 	_       [6]byte
 	since   int64 // ns, EndPoll's clock, end of the poll in which the first packet was held; unstamped before that
 
-	next4 template // what the next packet looks like, if the flow is over plain IPv4
+	tmpl template // what the next packet of a flow that simply goes on looks like
 }
 
 const unstamped = -1 << 63

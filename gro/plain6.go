@@ -28,6 +28,9 @@ func (e *Engine) plain6(h *umem.Header, pk *pkt, b []byte, off int, k3 uint64) o
 	l4, proto := l3[40:], uint8(w0>>48)
 	pk.k3 = k3 | uint64(le.Uint32(l4)) | (shapeV6|shapeWide)<<48 | uint64(proto)<<56
 	pk.hash = e.hashWide(pk)
+	if i := e.heads[pk.hash&e.mask]; i != 0 && e.goesOn6(&e.ents[i], h, pk, b, l4) {
+		return settled
+	}
 	pseudo := native(csum.Fold(halves(pk.k2) + halves(pk.k4) + halves(pk.k5) + halves(pk.k6) + pseudoSum(proto, len(l4))))
 	switch proto {
 	case protoTCP:

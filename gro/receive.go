@@ -86,7 +86,7 @@ func (e *Engine) hold(h *umem.Header, pk *pkt) {
 	en.l3, en.id = pk.l3, pk.id
 	en.count, en.gso, en.sum = 1, uint16(pk.pay), pk.sum
 	en.total, en.lay, en.extra = pk.room, pk.lay, 0
-	en.next4.size = 0
+	en.tmpl.size = 0
 	if e.cfg.Flush != 0 {
 		en.since = unstamped
 	}
