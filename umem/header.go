@@ -82,7 +82,7 @@ type Header struct {
 	Stamp   uint32 // pool's goroutine: milliseconds of the receiver's coarse clock at delivery; Report's "for how long"
 	_       [4]byte
 
-	// Scratch belongs to gro while the frame is Received or Held, and to nobody afterwards.
+	// Scratch is written by gro while the frame is Received or Held; Resegment reads it after delivery.
 	Scratch [64]byte
 }
 

@@ -178,28 +178,47 @@ func (p *Pool) Append(head, s *Header) {
 func (p *Pool) Deliver(h *Header) {
 	mine(h)
 	h.refs = 1 // plain: nobody else has the frame yet, and handing it over is what publishes it
-	p.move(h, h.state, Delivered)
-	for r := h.Seg; r != 0; {
-		s := p.u.Deref(r)
-		p.move(s, s.state, Delivered)
-		r = s.Seg
+	all, held := 0, 0
+	for { // the totals are moved once per packet, not once per buffer
+		all++
+		if h.state == Held {
+			held++
+		}
+		h.state = Delivered
+		if h.Seg == 0 {
+			break
+		}
+		h = p.u.Deref(h.Seg)
 	}
+	p.counts[Held] -= held
+	p.counts[Received] -= all - held
+	p.counts[Delivered] += all
 }
 
 // Drop frees a packet that was never delivered, with its chain. Received or Held frames only.
 func (p *Pool) Drop(h *Header) {
 	mine(h)
+	p.Deliver(h) // all of one state, as freeChain wants them
+	h.refs = 0
 	p.freeChain(h)
 }
 
-// freeChain ends the life of h and of every buffer of its chain and puts them on the free list.
+// freeChain ends the life of a delivered packet: each buffer of its chain goes on the free list.
 func (p *Pool) freeChain(h *Header) {
-	for h != nil {
-		next := p.u.Deref(h.Seg)
-		p.move(h, h.state, Free)
-		p.push(h)
-		h = next
+	n, free := 0, p.free
+	for {
+		n++
+		next := h.Seg
+		h.state = Free
+		h.link, free = free, p.u.RefOf(h)
+		if next == 0 {
+			break
+		}
+		h = p.u.Deref(next)
 	}
+	p.free = free
+	p.counts[Delivered] -= n
+	p.counts[Free] += n
 }
 
 func (p *Pool) push(h *Header) {
