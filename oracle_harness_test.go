@@ -145,10 +145,19 @@ func newOwnSide(t *testing.T, g gro.Config, chunks int) *ownSide {
 }
 
 // deliver sends frames, no more at a time than any ring holds, and returns what the receiver made of them in one
-// session.
+// session. Taken apart again, that must be the frames that were sent, each once.
 func (o *ownSide) deliver(list [][]byte) (got []oracle.Result) {
 	o.t.Helper()
+	wire := map[string]int{} // frames sent and not yet seen in a delivered packet
+	for _, f := range list {
+		wire[string(f)]++
+	}
 	x := run(o.t, o.r, xrx.Handler(func(p xrx.Packet) {
+		for _, f := range xrx.Wire(p) {
+			if wire[string(f)]--; wire[string(f)] < 0 {
+				o.t.Errorf("a packet of %d taken apart has a frame that was not sent: %s\n%x", p.Count(), oracle.Describe(f), f)
+			}
+		}
 		if p.Count() > 1 && p.Checksum() != umem.CsumFinished {
 			o.t.Errorf("%d packets merged, checksum state %d", p.Count(), p.Checksum())
 		}
@@ -165,6 +174,11 @@ func (o *ownSide) deliver(list [][]byte) (got []oracle.Result) {
 	}
 	if err := x.end(); err != nil {
 		o.t.Fatal(err)
+	}
+	for f, n := range wire {
+		if n > 0 {
+			o.t.Errorf("%d times in no delivered packet: %s", n, oracle.Describe([]byte(f)))
+		}
 	}
 	return got
 }
