@@ -28,7 +28,6 @@ type Engine struct {
 	maxSize, maxSegs  uint32
 	keepSegs          [2]uint32 // TCP, UDP: with as many packets P can take one more without being completed by it
 	mtu               int
-	unopted           Reason               // why UDP to other ports is not merged
 	udpPorts          [1 << 16 / 64]uint64 // bit per opted-in destination port
 
 	extra uint64 // frames held so far beyond one per packet
