@@ -112,7 +112,11 @@ func (r *Receiver) attach(ids []int) (err error) {
 	if r.prog, err = bpf.Load(opts); err != nil {
 		return fmt.Errorf("xrx: %w", err)
 	}
-	if r.link, err = r.prog.Attach(r.iface.Index, r.cfg.Attach); err != nil {
+	mode := r.cfg.Attach
+	if r.cfg.Bind == xsk.ZeroCopy {
+		mode = bpf.Native // with a program in generic mode the kernel takes the bind, and then loses packets
+	}
+	if r.link, err = r.prog.Attach(r.iface.Index, mode); err != nil {
 		return fmt.Errorf("xrx: %s: %w", r.iface.Name, err)
 	}
 	r.mode.attached(r.link)
