@@ -50,7 +50,7 @@ func (c *Config) Validate() error {
 		c.Frames = 4096
 	}
 	if c.RingSize == 0 {
-		c.RingSize = max(1, 1<<(bits.Len(uint(c.Frames))-2))
+		c.RingSize = 1 << max(0, bits.Len(uint(max(0, c.Frames)))-2)
 	}
 	if c.RxSize == 0 {
 		c.RxSize = c.RingSize
@@ -80,6 +80,14 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: poll timeout %v: want 1ms to 1s (a blocked poll does not notice that the interface was deleted)", c.PollTimeout)
 	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:
 		return errors.New("xrx: zero-copy needs the XDP program in native mode: generic mode accepts the bind and then loses packets")
+	}
+	if err := c.region().Validate(); err != nil {
+		return fmt.Errorf("xrx: %w", err)
+	}
+	if c.GRO != nil {
+		if err := c.GRO.Validate(); err != nil {
+			return fmt.Errorf("xrx: %w", err)
+		}
 	}
 	return nil
 }

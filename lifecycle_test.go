@@ -115,8 +115,9 @@ func TestNothingIsLeftAfterKillAndTheNextReceiverStartsAtOnce(t *testing.T) {
 		})
 		lines := bufio.NewScanner(out)
 		s, m := sender(t, n), newFrameMaker(n, 1)
-		stopSending := make(chan struct{})
+		stopSending, stopped := make(chan struct{}), make(chan struct{})
 		go func() { // until the child has seen one: it is receiving
+			defer close(stopped)
 			for {
 				select {
 				case <-stopSending:
@@ -134,6 +135,7 @@ func TestNothingIsLeftAfterKillAndTheNextReceiverStartsAtOnce(t *testing.T) {
 		cmd.Process.Signal(syscall.SIGKILL)
 		cmd.Wait()
 		close(stopSending)
+		<-stopped
 		l, err := n.B.Link()
 		if err != nil {
 			t.Fatal(err)

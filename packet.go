@@ -97,7 +97,10 @@ func (p Packet) Queue() int { return p.q.id }
 
 // Frame returns the number of the packet's (first) frame within its queue's UMEM, 0 .. Frames-1: a key for side
 // tables, stable until Release.
-func (p Packet) Frame() int { return p.h.Index() }
+func (p Packet) Frame() int {
+	p.h.Check(p.gen)
+	return p.h.Index()
+}
 
 // Checksum returns what is known about the packet's layer 4 checksum.
 func (p Packet) Checksum() umem.Csum {
@@ -106,7 +109,10 @@ func (p Packet) Checksum() umem.Csum {
 }
 
 // Offset returns where the packet starts within its chunk: headroom + 256 unless an XDP program moved it.
-func (p Packet) Offset() int { return int(p.h.Off) }
+func (p Packet) Offset() int {
+	p.h.Check(p.gen)
+	return int(p.h.Off)
+}
 
 // Retain adds a reference: the packet stays valid until it is released once more. Any goroutine that holds the packet
 // may call it.

@@ -83,6 +83,9 @@ var tunnelPorts = map[uint16]string{
 	6081: "Geneve", 6635: "MPLS in UDP", 8472: "VXLAN", 51820: "WireGuard",
 }
 
+// Validate says what is wrong with the configuration, if anything, as New would.
+func (c Config) Validate() error { return c.validate(0) }
+
 func (c *Config) validate(frames int) error {
 	if c.Flows == 0 {
 		c.Flows = defaultFlows

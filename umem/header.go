@@ -78,9 +78,7 @@ type Header struct {
 	state   State  // pool's goroutine
 	Kind    Kind   // pool's goroutine
 	Csum    Csum   // pool's goroutine
-	_       uint8
-	Stamp   uint32 // pool's goroutine: milliseconds of the receiver's coarse clock at delivery; Report's "for how long"
-	_       [4]byte
+	_       [11]byte
 
 	// Scratch is written by gro while the frame is Received or Held; Resegment reads it after delivery.
 	Scratch [64]byte

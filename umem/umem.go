@@ -37,6 +37,9 @@ type Umem struct {
 	HugeErr error // why huge pages were asked for and not given; nil otherwise
 }
 
+// Validate says what is wrong with the configuration, if anything, as New would.
+func (c Config) Validate() error { return c.validate() }
+
 func (c *Config) validate() error {
 	if c.Frames == 0 {
 		c.Frames = 4096

@@ -38,11 +38,11 @@ func (s *Socket) failed(step string, err error) error {
 func (s *Socket) why(step string, e syscall.Errno) string {
 	switch {
 	case e == syscall.EPERM:
-		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN and CAP_BPF"
+		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"
 	case e == syscall.EAFNOSUPPORT:
 		return "this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS=y (Linux 4.18 or newer; xrx wants 5.9)"
 	case step == "XDP_UMEM_REG" && e == syscall.ENOBUFS:
-		return fmt.Sprintf("the locked-memory limit is below the UMEM's %d MiB: raise it (ulimit -l) or use fewer frames (--frames)", len(s.cfg.Umem.Memory())>>20)
+		return fmt.Sprintf("with this UMEM's %d MiB, those of this user are above the locked-memory limit: raise it (ulimit -l), have CAP_IPC_LOCK, or use fewer frames (--frames)", len(s.cfg.Umem.Memory())>>20)
 	case step == "XDP_UMEM_REG" && e == syscall.EINVAL:
 		g := s.cfg.Umem.Config()
 		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (aligned chunks: 2048 up to the page size; headroom up to chunk-256, where the kernel keeps room for skb_shared_info up to chunk-704)", g.ChunkSize, g.Headroom)

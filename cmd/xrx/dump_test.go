@@ -348,7 +348,7 @@ func TestDumpRefusesInOneLine(t *testing.T) {
 		{[]string{"-r", good, "--gro", "maybe"}, 2, `--gro "maybe"`},
 		{[]string{"-r", good, "--gro-profile", "linux1"}, 2, "linux1"},
 		{[]string{"-r", good, "--gro-flush", "2h"}, 2, "--gro-flush"},
-		{[]string{"-r", good, "--gro-udp", "4789"}, 1, "tunnel"},
+		{[]string{"-r", good, "--gro-udp", "4789"}, 2, "tunnel"},
 		{[]string{"-r", good, "--chunk", "1000"}, 2, "chunk"},
 		{[]string{"-r", captureFile(t, stream(tcp4(), 1, 60000, 0)...), "--frames", "8"}, 1, "--frames"},
 		{[]string{"lo", "--no-such-flag"}, 2, "no-such-flag"},

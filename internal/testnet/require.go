@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,44 +41,44 @@ var probes = map[string]func() error{
 //	zc     XRX_ZC_IFACE names an interface that binds zero-copy
 //	cmd:X  the command X is installed
 //
-// When XRX_REQUIRE lists any of the things named, a missing one fails the test.
+// When XRX_REQUIRE lists the missing one, the test fails.
 func Require(t testing.TB, what ...string) {
 	t.Helper()
-	missing, err := firstMissing(what)
+	name, missing, err := firstMissing(what)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if missing == "" {
 		return
 	}
-	if promised(os.Getenv(requireVariable), what) {
+	if promised(os.Getenv(requireVariable), name) {
 		t.Fatalf("%s=%s promises it, yet: %s", requireVariable, os.Getenv(requireVariable), missing)
 	}
 	t.Skip(missing)
 }
 
-// firstMissing returns the reason for the first thing that is missing, empty
+// firstMissing returns the first thing that is missing and the reason, empty
 // when all are there. The error is a name that Require does not know.
-func firstMissing(what []string) (reason string, err error) {
+func firstMissing(what []string) (name, reason string, err error) {
 	for _, name := range what {
 		probe, ok := probes[name]
 		if command, isCommand := strings.CutPrefix(name, "cmd:"); isCommand {
 			probe, ok = func() error { return probeCommand(command) }, true
 		}
 		if !ok {
-			return "", fmt.Errorf("testnet.Require: unknown requirement %q", name)
+			return name, "", fmt.Errorf("testnet.Require: unknown requirement %q", name)
 		}
 		if err := probe(); err != nil {
-			return fmt.Sprintf("needs %s: %v", name, err), nil
+			return name, fmt.Sprintf("needs %s: %v", name, err), nil
 		}
 	}
-	return "", nil
+	return "", "", nil
 }
 
-// promised reports whether list, the value of XRX_REQUIRE, has one of what.
-func promised(list string, what []string) bool {
-	for _, name := range strings.Split(list, ",") {
-		if slices.Contains(what, strings.TrimSpace(name)) {
+// promised reports whether list, the value of XRX_REQUIRE, has name.
+func promised(list, name string) bool {
+	for promise := range strings.SplitSeq(list, ",") {
+		if strings.TrimSpace(promise) == name {
 			return true
 		}
 	}
