@@ -36,7 +36,7 @@ func program(t *testing.T, w wire, queues int) *bpf.Program {
 // region makes frames for so many pools, every byte of the headroom behind the hidden headers marked.
 func region(t *testing.T, pools int) (*umem.Umem, []*umem.Pool) {
 	t.Helper()
-	u, err := umem.New(umem.Config{Frames: 4096, Headroom: headroom})
+	u, err := umem.New(umem.Config{Frames: 4096, ChunkSize: 4096, Headroom: headroom})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,30 +87,42 @@ func (w wire) open(t *testing.T, cfg xrx.Config) *xrx.Receiver {
 type running struct {
 	t    *testing.T
 	stop context.CancelFunc
-	done chan error
+	done chan struct{}
+	err  error // what Run returned, once done is closed
 }
 
 func run(t *testing.T, r *xrx.Receiver, c xrx.Consumer) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	x := &running{t, cancel, make(chan error, 1)}
-	go func() { x.done <- r.Run(ctx, c) }()
-	eventually(t, "the queues are registered", func() bool { return r.Registered() || len(x.done) > 0 })
-	t.Cleanup(cancel)
+	x := &running{t: t, stop: cancel, done: make(chan struct{})}
+	go func() {
+		x.err = r.Run(ctx, c)
+		close(x.done)
+	}()
+	t.Cleanup(x.end)
+	eventually(t, "the queues are registered", func() bool { return r.Registered() || x.ended(0) })
 	return x
 }
 
-// end stops Run, which is to return nil.
+// end stops Run, which is to return nil. It may be called again.
 func (x *running) end() {
 	x.t.Helper()
 	x.stop()
-	select {
-	case err := <-x.done:
-		if err != nil {
-			x.t.Fatal(err)
-		}
-	case <-time.After(10 * time.Second):
+	if !x.ended(10 * time.Second) {
 		x.t.Fatal("Run did not return within 10 s")
+	}
+	if x.err != nil {
+		x.t.Error(x.err)
+		x.err = nil
+	}
+}
+
+func (x *running) ended(patience time.Duration) bool {
+	select {
+	case <-x.done:
+		return true
+	case <-time.After(patience):
+		return false
 	}
 }
 

@@ -1,7 +1,8 @@
 // Command guest is /init of the guest that scripts/zc-vm.sh boots. It mounts what programs expect, loads /modules/*.ko
 // in the order of their names, brings eth0 and eth1 up, runs what /run/args says, and powers off.
 //
-// Serial lines: ttyS0 is the program's input and output, ttyS1 the kernel's log, ttyS2 takes the exit status.
+// Serial lines: ttyS0 is the program's input and output, ttyS1 the kernel's log, ttyS2 takes two lines for the script: that
+// the guest is up, and the exit status.
 package main
 
 import (
@@ -25,14 +26,19 @@ func main() {
 	} else if status, err = run(); err != nil {
 		fmt.Println("guest:", err)
 	}
-	if err := os.WriteFile("/dev/ttyS2", fmt.Appendf(nil, "%d\n", status), 0); err != nil {
-		fmt.Println("guest:", err)
-	}
+	tell("exit %d", status)
 	drain("/dev/ttyS0")
 	drain("/dev/ttyS2")
 	unix.Sync()
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
 		fmt.Println("guest: power off:", err)
+	}
+}
+
+// tell writes a line for scripts/zc-vm.sh.
+func tell(format string, args ...any) {
+	if err := os.WriteFile("/dev/ttyS2", fmt.Appendf(nil, format+"\n", args...), 0); err != nil {
+		fmt.Println("guest:", err)
 	}
 }
 
@@ -51,6 +57,7 @@ func prepare() error {
 	if err := speak("/dev/ttyS0"); err != nil {
 		return err
 	}
+	tell("up")
 	// Nobody speaks on the wire but the programs under test.
 	for _, which := range []string{"default", "all"} {
 		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+which+"/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
