@@ -28,7 +28,7 @@ type receiverFlags struct {
 func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.queues, "queues", "all", "rx queues: all, a number N (the first N), or a set like 0,2 or 4-7")
 	fs.IntVar(&f.frames, "frames", 4096, "UMEM frames per queue")
-	fs.IntVar(&f.chunk, "chunk", 2048, "bytes per frame: 2048 or 4096")
+	fs.IntVar(&f.chunk, "chunk", 0, "bytes per frame: 2048 or 4096 (0: 2048, or 4096 where the driver's zero-copy needs it)")
 	fs.IntVar(&f.ring, "ring", 0, "descriptors in each ring, a power of two (0: half of --frames)")
 	fs.StringVar(&f.mode, "mode", "auto", "how the XDP program is attached: auto, native or skb")
 	fs.StringVar(&f.bind, "bind", "auto", "how sockets are bound: auto, zerocopy or copy")
@@ -80,7 +80,7 @@ func (f *receiverFlags) config() (*xrx.Config, error) {
 	if f.frames < 2 {
 		return nil, usagef("--frames %d: want at least 2", f.frames)
 	}
-	if f.chunk != 2048 && f.chunk != 4096 {
+	if f.chunk != 0 && f.chunk != 2048 && f.chunk != 4096 {
 		return nil, usagef("--chunk %d: want 2048 or 4096", f.chunk)
 	}
 	if err := cfg.Validate(); err != nil {

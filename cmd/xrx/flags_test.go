@@ -26,7 +26,7 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 		{"--queues 0,2", func(c *xrx.Config) any { return c.Queues }, []int{0, 2}},
 		{"--queues 4-6,1", func(c *xrx.Config) any { return c.Queues }, []int{4, 5, 6, 1}},
 		{"--queues 0-0", func(c *xrx.Config) any { return c.Queues }, []int{0}},
-		{"", func(c *xrx.Config) any { return []int{c.Frames, c.ChunkSize, c.RingSize, c.RxSize} }, []int{4096, 2048, 2048, 2048}},
+		{"", func(c *xrx.Config) any { return []int{c.Frames, c.ChunkSize, c.RingSize, c.RxSize} }, []int{4096, 0, 2048, 2048}},
 		{"--frames 1000", func(c *xrx.Config) any { return c.RingSize }, 256},
 		{"--frames 512 --chunk 4096 --ring 64", func(c *xrx.Config) any { return []int{c.Frames, c.ChunkSize, c.RingSize, c.RxSize} }, []int{512, 4096, 64, 64}},
 		{"", func(c *xrx.Config) any { return c.Attach }, bpf.Auto},

@@ -3,12 +3,14 @@ package zcvm_test
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"xrx"
 	"xrx/internal/frames"
 	"xrx/internal/gen"
+	"xrx/internal/netdev"
 	"xrx/umem"
 )
 
@@ -67,4 +69,23 @@ func checkMeta(p xrx.Packet, hashes map[uint16]uint32) error {
 	}
 	hashes[port] = m.Hash
 	return nil
+}
+
+// Some drivers give the device buffers in steps of 1024 bytes: by itself the receiver chooses chunks in which whole
+// frames have room, and with smaller ones it says what will happen.
+func TestChunksThatTheDriverWouldCutFramesForAreAvoidedOrNamed(t *testing.T) {
+	w := zeroCopyWire(t)
+	i, err := netdev.Get(w.iface.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cuts := i.Driver == "igb" || i.Driver == "igc"
+	for chunk, named := range map[int]bool{0: false, 2048: cuts, 4096: false} {
+		t.Run(fmt.Sprintf("chunks of %d", chunk), func(t *testing.T) {
+			notes := w.open(t, xrx.Config{ChunkSize: chunk}).Mode().Notes
+			if got := len(notes) == 1 && strings.Contains(notes[0], "at most 1024 bytes"); got != named || (!named && len(notes) != 0) {
+				t.Errorf("driver %s: notes %q", i.Driver, notes)
+			}
+		})
+	}
 }
