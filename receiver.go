@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"xrx/bpf"
 	"xrx/internal/netdev"
@@ -27,7 +26,6 @@ type Receiver struct {
 	link   *bpf.Attachment
 	watch  *netdev.Watch
 	queues []*Queue
-	opened time.Time
 
 	mu      sync.Mutex
 	running bool

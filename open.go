@@ -1,0 +1,173 @@
+package xrx
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"xrx/bpf"
+	"xrx/fillring"
+	"xrx/gro"
+	"xrx/internal/netdev"
+	"xrx/internal/sys"
+	"xrx/umem"
+	"xrx/xsk"
+)
+
+// Open prepares everything for receiving from an interface of the calling thread's network namespace: memory, XDP
+// program, sockets. Packets keep going to the kernel until Run. On error nothing is left behind.
+func Open(iface string, cfg *Config) (r *Receiver, err error) {
+	r = &Receiver{}
+	if cfg != nil {
+		r.cfg = *cfg
+	}
+	if err := r.cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if r.iface, err = netdev.Get(iface); err != nil {
+		return nil, fmt.Errorf("xrx: %w", err)
+	}
+	if why := netdev.Lifeline(r.iface); why != "" && !r.cfg.TakeAll {
+		return nil, fmt.Errorf("xrx: %s: %w: %s; receive on another interface, or say TakeAll (--take-all) if you mean it", iface, ErrLifeline, why)
+	}
+	ids, err := r.cfg.queues(r.iface)
+	if err != nil {
+		return nil, err
+	}
+	r.cfg.fit(r.iface)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.release())
+			r = nil
+		}
+	}()
+	if err = r.attach(ids); err != nil {
+		return r, err
+	}
+	for i, id := range ids {
+		q, err := r.openQueue(i, id)
+		if q != nil {
+			r.queues = append(r.queues, q) // also when it failed half-way: release takes it down
+		}
+		if err != nil {
+			return r, err
+		}
+	}
+	r.watch, err = netdev.NewWatch(r.iface.Index)
+	return r, err
+}
+
+// queues returns the rx queues to bind, in order, checked against what the interface has.
+func (c *Config) queues(i netdev.Info) ([]int, error) {
+	if len(c.Queues) == 0 {
+		ids := make([]int, i.Queues)
+		for n := range ids {
+			ids[n] = n
+		}
+		return ids, nil
+	}
+	ids := slices.Clone(c.Queues)
+	slices.Sort(ids)
+	for n, id := range ids {
+		switch {
+		case id < 0 || id >= i.Queues:
+			return nil, fmt.Errorf("xrx: %s has rx queues 0 to %d, not %d (ethtool -l %s)", i.Name, i.Queues-1, id, i.Name)
+		case n > 0 && id == ids[n-1]:
+			return nil, fmt.Errorf("xrx: queue %d is named twice", id)
+		}
+	}
+	return ids, nil
+}
+
+func (r *Receiver) attach(ids []int) (err error) {
+	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, Seed: rand.Uint64(), MaxQueues: slices.Max(ids) + 1}
+	if r.cfg.HWMeta {
+		opts.HWMeta, opts.HWHash, opts.IfIndex = true, !r.cfg.SymmetricHash, r.iface.Index
+	}
+	if r.prog, err = bpf.Load(opts); err != nil {
+		return fmt.Errorf("xrx: %w", err)
+	}
+	mode := r.cfg.Attach
+	if r.cfg.Bind == xsk.ZeroCopy {
+		mode = bpf.Native // with a program in generic mode the kernel takes the bind, and then loses packets
+	}
+	if r.link, err = r.prog.Attach(r.iface.Index, mode); err != nil {
+		return fmt.Errorf("xrx: %s: %w", r.iface.Name, err)
+	}
+	r.mode.attached(r.link)
+	if r.cfg.HWMeta && r.cfg.Attach == bpf.Generic {
+		r.mode.note("no hardware metadata: the program that asks the device for it is bound to the device and runs in native mode only")
+	}
+	if missing := r.iface.Queues - len(ids); missing > 0 {
+		r.mode.note("%d of %d rx queues are not bound: what the interface steers there goes to the kernel, not to xrx (bind all, or steer with ethtool -X)", missing, r.iface.Queues)
+	}
+	return nil
+}
+
+// linkHeader is the most that precedes an IP packet of MTU bytes: Ethernet and two VLAN tags.
+const linkHeader = 14 + 2*4
+
+// openQueue makes queue number n: frames, socket, full fill ring, bind. The fill ring comes before the bind because
+// drivers take all descriptors at once when they are bound.
+func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
+	q = &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused, cpu: -1, event: -1}
+	if len(r.cfg.CPUs) > 0 {
+		q.cpu = r.cfg.CPUs[n%len(r.cfg.CPUs)]
+	}
+	if q.mem, err = umem.New(r.cfg.region()); err != nil {
+		return q, fmt.Errorf("xrx: %w", err)
+	}
+	if q.mem.HugeErr != nil && n == 0 {
+		r.mode.note("normal pages: %v", q.mem.HugeErr)
+	}
+	pools, err := q.mem.Split(1)
+	if err != nil {
+		return q, fmt.Errorf("xrx: %w", err)
+	}
+	q.pool, q.packetOffset = pools[0], q.mem.PacketOffset()
+	q.in = make([]*umem.Header, 0, r.cfg.Budget)
+	q.out = make([]Packet, 0, r.cfg.Budget)
+	if r.cfg.GRO != nil {
+		g := *r.cfg.GRO
+		if g.MTU == 0 {
+			g.MTU = r.iface.MTU // longer ones were merged by the kernel already (generic mode)
+		}
+		if q.gro, err = gro.New(q.pool, g); err != nil {
+			return q, fmt.Errorf("xrx: %w", err)
+		}
+	}
+	if q.event, err = sys.NewEvent(); err != nil {
+		return q, fmt.Errorf("xrx: eventfd: %w", err)
+	}
+	q.sock, err = xsk.Open(xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: id,
+		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup,
+		SG: r.cfg.MultiBuffer || r.iface.MTU+linkHeader > q.mem.Usable()})
+	if err != nil {
+		return q, fmt.Errorf("xrx: queue %d: %w", id, err)
+	}
+	q.fds = sys.NewPollFds(q.sock.FD(), int(q.event))
+	q.gather = gatherer{most: max(0, r.cfg.Gather), room: uint64(min(r.cfg.RingSize, r.cfg.RxSize)) / 2}
+	q.fill = fillring.New(q.sock.Fill, q.pool)
+	q.fill.Refill()
+	tried, err := q.sock.Bind(r.cfg.Bind, r.link.Mode() == bpf.Native)
+	if err != nil {
+		return q, fmt.Errorf("xrx: %w", err)
+	}
+	if n == 0 {
+		r.mode.bound(q.sock.Mode(), tried, r.link.Mode())
+		if most := cut(q.mem.Usable(), r.iface); most > 0 && q.sock.Mode() == xsk.ZeroCopy {
+			r.mode.note("driver %s receives frames of at most %d bytes whole into chunks of %d, and cuts longer ones: use larger chunks (--chunk 4096) or a smaller MTU", r.iface.Driver, most, q.mem.Config().ChunkSize)
+		}
+	} else if got := q.sock.Mode().String(); got != r.mode.Bind {
+		r.mode.note("queue %d is bound in another mode than the first: %s", id, got)
+	}
+	if r.cfg.Busy {
+		err := q.sock.BusyPoll(20, r.cfg.Budget)
+		if err != nil {
+			r.mode.note("busy polling without the driver's help: %v", err)
+		}
+		q.driven = err == nil && q.sock.Mode() == xsk.ZeroCopy
+	}
+	return q, nil
+}
