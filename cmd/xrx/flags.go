@@ -138,7 +138,7 @@ type groFlags struct {
 func (f *groFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.on, "gro", "on", "merge segments before delivery: on or off")
 	fs.StringVar(&f.profile, "gro-profile", "linux69", "whose rules: linux69, linux618 or linux7")
-	fs.StringVar(&f.flush, "gro-flush", "0", "how long a packet may be held for more: 0 (end of poll), or a time like 200us")
+	fs.StringVar(&f.flush, "gro-flush", "0", "how long a packet may be held for more: 0 (until the ring is empty), or a time like 200us")
 	fs.IntVar(&f.flows, "gro-flows", 0, "flows held at once (0: the default)")
 	fs.StringVar(&f.udp, "gro-udp", "", "UDP destination ports whose datagrams may be merged, like 4433,5000")
 }
