@@ -139,7 +139,7 @@ func ask(command uint8, attr, index, flags int) (messages [][]attribute, err err
 		return nil, fmt.Errorf("generic netlink family netdev (needs Linux 6.3 or newer): %w", err)
 	}
 	req := nl.NewNetlinkRequest(int(family.ID), flags)
-	req.AddData(&nl.Genlmsg{Command: command, Version: uint8(family.Version)})
+	req.AddData(genlHeader{command, uint8(family.Version), 0, 0})
 	req.AddData(nl.NewRtAttr(attr, nl.Uint32Attr(uint32(index))))
 	answers, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
@@ -157,6 +157,13 @@ func ask(command uint8, attr, index, flags int) (messages [][]attribute, err err
 	}
 	return messages, nil
 }
+
+// genlHeader is struct genlmsghdr: command, version and two reserved bytes, which must be 0 (genl_header_check in
+// net/netlink/genetlink.c at v6.18). The library's own type sends what happens to lie behind it in memory.
+type genlHeader [4]byte
+
+func (h genlHeader) Len() int          { return len(h) }
+func (h genlHeader) Serialize() []byte { return h[:] }
 
 // number reads a native unsigned integer of 4 or 8 bytes.
 func number(b []byte) uint64 {
