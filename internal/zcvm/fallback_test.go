@@ -16,7 +16,7 @@ func fallbackWire(t *testing.T) wire {
 	t.Helper()
 	name := os.Getenv("XRX_FALLBACK_IFACE")
 	if name == "" {
-		t.Skip("XRX_FALLBACK_IFACE names no interface without zero-copy (scripts/zc-vm.sh --nic e1000e)")
+		t.Skip("needs a card without zero-copy: XRX_FALLBACK_IFACE names none (scripts/zc-vm.sh --nic e1000e)")
 	}
 	return named(t, name)
 }

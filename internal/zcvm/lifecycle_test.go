@@ -81,6 +81,9 @@ func TestReceivingResumesWhenConsumersLetGoOfEveryFrame(t *testing.T) {
 	w := zeroCopyWire(t)
 	const all = 256
 	r := w.open(t, xrx.Config{Frames: all, RingSize: all})
+	if len(r.Snapshot().Queues) > 1 && os.Getenv("XRX_ZC_NIC") == "igb" {
+		t.Skip("QEMU 10's igb under Linux 7.3 does not take up frames again on a second queue that has run dry, however often it is told")
+	}
 	x := newExchange(t, w, w.stream())
 	x.anyOrder = true
 	var mu sync.Mutex

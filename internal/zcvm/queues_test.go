@@ -17,7 +17,7 @@ func twoQueues(t *testing.T, w wire) {
 		t.Fatal(err)
 	}
 	if i.Queues < 2 {
-		t.Skip("needs an interface with two receive queues (scripts/zc-vm.sh --queues 2)")
+		t.Skip("needs two receive queues (scripts/zc-vm.sh --queues 2)")
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"xrx"
 	"xrx/internal/afpacket"
 	"xrx/internal/gen"
@@ -23,8 +25,8 @@ import (
 // peerVariable names the interface that is wired to the one in XRX_ZC_IFACE.
 const peerVariable = "XRX_ZC_PEER"
 
-// window is the most frames on their way at once: well below what the receiver's rings and an emulated wire hold.
-const window = 256
+// window is the most frames on their way at once: half of what the smallest device ring (256 descriptors) holds.
+const window = 128
 
 // onWay is the number of frames that are remembered: on an emulated wire one may be overtaken by many.
 const onWay = 16 * window
@@ -70,6 +72,9 @@ func (w wire) open(t *testing.T, cfg xrx.Config) *xrx.Receiver {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			w.explain(t, r)
+		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
@@ -81,6 +86,20 @@ func (w wire) open(t *testing.T, cfg xrx.Config) *xrx.Receiver {
 		t.Fatalf("mode %v, reason %q: want native+zerocopy without a reason", m, m.Reason)
 	}
 	return r
+}
+
+// explain logs what was counted on the way of the frames.
+func (w wire) explain(t *testing.T, r *xrx.Receiver) {
+	s := r.Snapshot()
+	t.Logf("XDP %v", s.XDP)
+	for _, q := range s.Queues {
+		t.Logf("queue %d: %+v", q.Queue, q)
+	}
+	for _, i := range []*net.Interface{w.peer, w.iface} {
+		if link, err := netlink.LinkByIndex(i.Index); err == nil {
+			t.Logf("%s: %+v", i.Name, *link.Attrs().Statistics)
+		}
+	}
 }
 
 // running is a receiver whose Run goes on in the background.
@@ -152,6 +171,7 @@ type exchange struct {
 	mu     sync.Mutex // the frames on their way: written by send, read by receive
 	onWay  [onWay][]byte
 	tally  gen.Tally
+	seen   map[uint64]bool
 	differ uint64
 	first  error // what the first frame differed in
 }
@@ -174,7 +194,7 @@ func newExchange(t *testing.T, w wire, s gen.Stream) *exchange {
 	if s.Src.Is6() {
 		payload += 20
 	}
-	return &exchange{t: t, writer: writer, socket: socket, payload: payload}
+	return &exchange{t: t, writer: writer, socket: socket, payload: payload, seen: map[uint64]bool{}}
 }
 
 // send sends count frames more, never with more than window of them on their way, and returns when all have come.
@@ -207,7 +227,9 @@ func (x *exchange) await(count uint64) {
 	x.t.Helper()
 	for end := time.Now().Add(15 * time.Second); x.came.Load() < count; time.Sleep(200 * time.Microsecond) {
 		if time.Now().After(end) {
-			x.t.Fatalf("%d frames sent, %d have come, and not one more in 15 s", x.sent, x.came.Load())
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.t.Fatalf("%d frames sent, %d have come, and not one more in 15 s; missing %v", x.sent, x.came.Load(), x.missing())
 		}
 	}
 }
@@ -222,8 +244,19 @@ func (x *exchange) receive(frame []byte) {
 		if seq >= x.sent || !bytes.Equal(frame, x.onWay[seq%onWay]) {
 			x.fail(fmt.Errorf("frame %d is not what was sent", seq))
 		}
+		x.seen[seq] = true
 	}
 	x.came.Store(x.tally.Frames)
+}
+
+// missing returns the sequence numbers of the first few frames that have not come; x.mu is held.
+func (x *exchange) missing() (list []uint64) {
+	for seq := range x.sent {
+		if !x.seen[seq] && len(list) < 10 {
+			list = append(list, seq)
+		}
+	}
+	return list
 }
 
 // fail counts something wrong with a frame; x.mu is held.
