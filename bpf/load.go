@@ -84,6 +84,9 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	}
 	spec.Maps[xrxMapXsks].MaxEntries = uint32(opts.MaxQueues)
 
+	if err := spliceMatch(spec, opts.Match); err != nil {
+		return err
+	}
 	hints := spec.Programs[xrxProgXrxRxHints]
 	hints.Ifindex = uint32(opts.IfIndex)
 	hints.Flags |= flagXDPDevBoundOnly

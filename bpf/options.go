@@ -3,12 +3,14 @@ package bpf
 import (
 	"fmt"
 	"runtime"
+
+	"xrx/match"
 )
 
 // DefaultMaxQueues is how many queues a program serves unless Options say otherwise.
 const DefaultMaxQueues = 64
 
-// Options are fixed when the program is loaded: the verifier specialises it for them, so what is off costs nothing.
+// Options, but for Match, are fixed when the program is loaded: the verifier specialises it for them, so what is off costs nothing.
 // The zero value is a program without hardware hints, an asymmetric hash and seed 0.
 type Options struct {
 	// Symmetric makes both directions of a flow hash the same.
@@ -18,6 +20,9 @@ type Options struct {
 	// MaxQueues bounds the queue numbers Register takes: 0..MaxQueues-1. Packets of a queue beyond pass to the kernel.
 	// 0 means DefaultMaxQueues.
 	MaxQueues int
+	// Match says which packets are taken; others pass to the kernel as NotMatched. nil takes all, and costs nothing.
+	// SetMatch replaces it.
+	Match *match.Expr
 
 	// HWMeta asks the NIC for a receive timestamp and for the VLAN tag it took off (kernel 6.3; tags 6.8). The program
 	// is then bound to the device IfIndex and can be attached there in native mode only; the plain program is

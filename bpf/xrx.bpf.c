@@ -14,6 +14,9 @@ volatile const __u8 refuse_meta;
 /* xrx_rx_hints: prefer the NIC's flow hash to ours. */
 volatile const __u8 hw_hash;
 
+/* There is an expression in xrx_match; otherwise it isn't even called. */
+volatile const __u8 matching;
+
 /* Written by user space at any time, in its first byte: anything but 0 lets everything pass. */
 volatile __u32 disabled;
 
@@ -82,13 +85,54 @@ struct hints {
 	__be16 tpid;
 };
 
-/*
- * Which packets xrx takes: all of them, for now. Match rules belong here: the
- * packet is parsed, nothing is written yet.
- */
-static __always_inline int match(const struct view *v)
+/* EtherType and VLAN tags, as the compiled expression wants them (match/field.go). */
+enum {
+	LINK_TAG1 = 16, /* bit of the outermost tag's id; the second's: 16 further up */
+	LINK_TAGGED = 0x1000,
+};
+
+/* What parse() saw there, once more: only who matches needs it. */
+static __always_inline __u64 link_of(const void *data, const void *end)
 {
-	return 1;
+	__u64 off = ETH_HLEN, link = 0;
+	__u16 type;
+	int i;
+
+	if (data + ETH_HLEN > end)
+		return 0;
+	type = LOAD16(data + 12);
+#pragma unroll
+	for (i = 0; i < MAX_VLANS; i++) {
+		if (likely(type != ETH_8021Q && type != ETH_8021AD))
+			break;
+		if (data + off + VLAN_HLEN > end)
+			break;
+		link |= (__u64)(LINK_TAGGED | (BE16(LOAD16(data + off)) & 0xfff))
+			<< (LINK_TAG1 + 16 * i);
+		type = LOAD16(data + off + 2);
+		off += VLAN_HLEN;
+	}
+	return link | BE16(type);
+}
+
+/*
+ * The seam for match expressions: the loader puts a compiled one in the place of this
+ * body (bpf/match.go). Global, so that the verifier goes through it once, by itself, and
+ * not again for every way that leads here; word is that of struct view.
+ */
+__noinline int xrx_match(struct xdp_md *ctx, __u64 word, __u64 link)
+{
+	int take = 1;
+
+	asm volatile("" : "+r"(take) : "r"(ctx), "r"(word), "r"(link));
+	return take;
+}
+
+/* Whether xrx takes the packet. It is parsed by now, and nothing is written yet. */
+static __always_inline int match(struct xdp_md *ctx, const struct view *v)
+{
+	return !matching || xrx_match(ctx, v->word, link_of((void *)(long)ctx->data,
+							    (void *)(long)ctx->data_end));
 }
 
 /* The driver's answers. An error, or a zero where zero means nothing, is absence. */
@@ -190,7 +234,7 @@ static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 	}
 
 	parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &v);
-	if (!match(&v)) {
+	if (!match(ctx, &v)) {
 		c->n[XRX_NOT_MATCHED]++;
 		return XDP_PASS;
 	}

@@ -79,6 +79,7 @@ const (
 	xrxProgXrxRxHints = "xrx_rx_hints"
 	xrxVarDisabled    = "disabled"
 	xrxVarHwHash      = "hw_hash"
+	xrxVarMatching    = "matching"
 	xrxVarRefuseMeta  = "refuse_meta"
 	xrxVarSeed        = "seed"
 	xrxVarSymmetric   = "symmetric"
@@ -146,6 +147,7 @@ type xrxMapSpecs struct {
 type xrxVariableSpecs struct {
 	Disabled   *ebpf.VariableSpec `ebpf:"disabled"`
 	HwHash     *ebpf.VariableSpec `ebpf:"hw_hash"`
+	Matching   *ebpf.VariableSpec `ebpf:"matching"`
 	RefuseMeta *ebpf.VariableSpec `ebpf:"refuse_meta"`
 	Seed       *ebpf.VariableSpec `ebpf:"seed"`
 	Symmetric  *ebpf.VariableSpec `ebpf:"symmetric"`
@@ -191,6 +193,7 @@ func (m *xrxMaps) Close() error {
 type xrxVariables struct {
 	Disabled   *ebpf.Variable `ebpf:"disabled"`
 	HwHash     *ebpf.Variable `ebpf:"hw_hash"`
+	Matching   *ebpf.Variable `ebpf:"matching"`
 	RefuseMeta *ebpf.Variable `ebpf:"refuse_meta"`
 	Seed       *ebpf.Variable `ebpf:"seed"`
 	Symmetric  *ebpf.Variable `ebpf:"symmetric"`
