@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"xrx"
+	"xrx/metrics"
 	"xrx/stats"
 )
 
@@ -18,6 +22,8 @@ type runOptions struct {
 	count    uint64
 	interval time.Duration
 	json     bool
+	metrics  string
+	listen   netip.AddrPort // metrics, read; invalid: none
 }
 
 func newRunCmd(e env) *cobra.Command {
@@ -26,7 +32,13 @@ func newRunCmd(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run IFACE",
 		Short: "Receive and report: rate, loss by reason, processor time per packet, the ledger of frames",
-		Args:  oneInterface,
+		Long: "run receives, drops what it received, and reports. On a terminal it draws a table anew at each --interval; otherwise\n" +
+			"it prints a line. With --metrics it serves the counters to Prometheus: on loopback, unless an address is written\n" +
+			"out in full, like 192.0.2.1:9780 or 0.0.0.0:9780.",
+		Example: "  xrx run eth1 --duration 10s\n" +
+			"  xrx run eth1 --json > run.jsonl; xrx report run.jsonl -o report.html\n" +
+			"  xrx run eth1 --metrics 9780 & curl http://127.0.0.1:9780/metrics",
+		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := f.config()
 			if err != nil {
@@ -34,6 +46,11 @@ func newRunCmd(e env) *cobra.Command {
 			}
 			if o.duration < 0 || o.interval < 0 {
 				return usagef("--duration and --interval can't be negative")
+			}
+			if o.metrics != "" {
+				if o.listen, err = metrics.ParseAddr(o.metrics); err != nil {
+					return usagef("--metrics %v", err)
+				}
 			}
 			return run(c.Context(), e, args[0], cfg, o)
 		},
@@ -43,6 +60,7 @@ func newRunCmd(e env) *cobra.Command {
 	fs.Uint64Var(&o.count, "count", 0, "stop after this many packets (0: no limit)")
 	fs.DurationVar(&o.interval, "interval", time.Second, "time between reports (0: only the summary)")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line instead of text")
+	fs.StringVar(&o.metrics, "metrics", "", "serve Prometheus metrics on this port of loopback, or at this address, like 127.0.0.1:9780")
 	f.register(fs)
 	return c
 }
@@ -54,7 +72,19 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	}
 	mode := r.Mode()
 	reporter := reporter{e: e, json: o.json, iface: iface, mode: stats.Mode{Attach: mode.Attach, Bind: mode.Bind, Reason: mode.Reason}}
+	if !o.json {
+		reporter.display = displayOn(e.stdout, os.Getenv)
+	}
+	began := r.Snapshot()
+	var server *metrics.Server
+	if o.listen.IsValid() {
+		server, err = metrics.Serve(o.listen, metrics.NewCollector(iface, reporter.mode, began.At, r))
+		if err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
 	reporter.announce(mode)
+	reporter.announceMetrics(server, o.listen)
 
 	if o.duration > 0 {
 		var cancel context.CancelFunc
@@ -63,12 +93,15 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	began := r.Snapshot()
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, consumerFor(o.count, stop)) }()
 	runErr := reporter.intervals(r, began, o.interval, ended)
 	reporter.summary(began, r.Snapshot())
-	if err := r.Close(); runErr == nil {
+	var serveErr error
+	if server != nil {
+		serveErr = server.Close() // before Close, which may wait long with the receiver locked
+	}
+	if err := errors.Join(r.Close(), serveErr); runErr == nil {
 		runErr = err
 	}
 	return runErr
@@ -87,12 +120,14 @@ func consumerFor(count uint64, stop func()) xrx.Consumer {
 	})
 }
 
-// reporter prints what a run does, as text or as JSON lines.
+// reporter prints what a run does: as text, as JSON lines, or as a table on a terminal.
 type reporter struct {
-	e     env
-	json  bool
-	iface string
-	mode  stats.Mode
+	e       env
+	json    bool
+	iface   string
+	mode    stats.Mode
+	display *display  // nil: not on a terminal
+	history []float64 // rates of the last intervals, in packets per second, for the display
 }
 
 func (p *reporter) announce(m xrx.Mode) {
@@ -105,6 +140,17 @@ func (p *reporter) announce(m xrx.Mode) {
 	fmt.Fprintf(p.e.stdout, "receiving on %s, %s\n", p.iface, m)
 	if m.Reason != "" {
 		fmt.Fprintf(p.e.stdout, "  %s\n", m.Reason)
+	}
+}
+
+// announceMetrics says where the metrics are, on stderr: stdout is the report's.
+func (p *reporter) announceMetrics(s *metrics.Server, addr netip.AddrPort) {
+	if s == nil {
+		return
+	}
+	fmt.Fprintln(p.e.stderr, "xrx: metrics at", s.URL())
+	if !addr.Addr().Unmap().IsLoopback() {
+		fmt.Fprintln(p.e.stderr, "xrx: warning: whoever can reach that address can read the metrics: there is no password and no encryption")
 	}
 }
 
@@ -123,18 +169,30 @@ func (p *reporter) intervals(r *xrx.Receiver, began stats.Snapshot, every time.D
 			return err
 		case <-tick:
 			now := r.Snapshot()
-			p.print(stats.NewReport("interval", p.iface, p.mode, began.At, last, now))
+			p.print(began, last, now)
 			last = now
 		}
 	}
 }
 
-func (p *reporter) print(r stats.Report) {
-	if p.json {
+// historyMost bounds the sparkline: no terminal is wider.
+const historyMost = 512
+
+// print shows what happened from last to now.
+func (p *reporter) print(began, last, now stats.Snapshot) {
+	r := stats.NewReport("interval", p.iface, p.mode, began.At, last, now)
+	switch {
+	case p.json:
 		r.WriteJSON(p.e.stdout)
-		return
+	case p.display != nil:
+		if p.history = append(p.history, r.Rx.PPS); len(p.history) > historyMost {
+			p.history = append(p.history[:0], p.history[1:]...)
+		}
+		columns, _ := p.display.room()
+		p.display.draw(r.Table(stats.NewReport("summary", p.iface, p.mode, began.At, began, now), p.history, p.display.sparks, columns))
+	default:
+		fmt.Fprintln(p.e.stdout, r.Line())
 	}
-	fmt.Fprintln(p.e.stdout, r.Line())
 }
 
 func (p *reporter) summary(began, last stats.Snapshot) {
