@@ -207,8 +207,8 @@ func TestTwoQueuesShareOneRegion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	st := w.stream()
-	st.Flows, st.Sizes = 64, []int{60, 300, 1514}
+	st := spread(w)
+	st.Sizes = []int{100, 300, 1514}
 	x := newExchange(t, w, st)
 	stop := serve(t, x, sockets...)
 	x.send(10_000)
