@@ -308,12 +308,7 @@ boot() {
 	net=(-netdev 'hubport,id=n0,hubid=0' -netdev 'hubport,id=n1,hubid=0')
 	if [ "$nic" = virtio ] && [ "$queues" -gt 1 ]; then # QEMU's own hub has one queue
 		net=(-netdev "tap,id=n0,ifname=t0,queues=$queues,script=no,downscript=no" -netdev "tap,id=n1,ifname=t1,script=no,downscript=no")
-		wrap=(unshare --net)
-		[ "$(id -u)" = 0 ] || wrap=(unshare --user --map-root-user --net)
-		wrap+=(bash -c "$taps" bash "$queues")
-		need unshare util-linux
-		need ip iproute2
-		[ -c /dev/net/tun ] || die 77 "--queues $queues with virtio needs /dev/net/tun (modprobe tun); igb has queues without it"
+		wrap=("${namespace[@]}" bash -c "$taps" bash)
 	fi
 	[ "$queues" -le 2 ] || processors=$queues
 	[ "$shell" = no ] || [ "$limited" = yes ] || limit=1000000
@@ -330,8 +325,6 @@ boot() {
 # shellcheck disable=SC2016 # bash -c expands them
 taps='set -e
 PATH=$PATH:/usr/sbin:/sbin
-queues=$1
-shift
 ip link add br0 type bridge mcast_snooping 0
 ip tuntap add t0 mode tap multi_queue
 ip tuntap add t1 mode tap
@@ -342,7 +335,20 @@ done
 ip link set br0 up
 exec "$@"'
 
-leftovers=()
+# separate: $namespace becomes the command that runs another one in a network namespace where it may have taps.
+separate() {
+	if [ "$nic" != virtio ] || [ "$queues" = 1 ]; then
+		return
+	fi
+	need unshare util-linux
+	need ip iproute2
+	namespace=(unshare --net)
+	[ "$(id -u)" = 0 ] || namespace=(unshare --user --map-root-user --net)
+	"${namespace[@]}" bash -c "$taps" bash true ||
+		die 77 "--queues $queues with virtio needs taps in a network namespace: root or user namespaces, and /dev/net/tun (modprobe tun); --nic igb has queues without them"
+}
+
+leftovers=() namespace=()
 # shellcheck disable=SC2317 # by trap
 finish() {
 	local code=$?
@@ -363,6 +369,7 @@ main() {
 	command -v "$go" >/dev/null || die 77 "no Go here: https://go.dev/dl"
 	need xz xz-utils
 	emulator
+	separate
 	kernel=
 	kernel
 	[ "$fetch" = no ] || exit 0
