@@ -112,19 +112,24 @@ func (p *XDPProgram) identify(index int) {
 		}
 		prog.Close()
 	}
+	p.ByLink, p.LinkID = linkOn(index, p.ID)
+	p.Owners = holders(p.ID) // last: by now no descriptor of our own is among them
+}
+
+// linkOn finds the bpf_link that has this program on this interface.
+func linkOn(index int, program uint32) (found bool, id uint32) {
 	it := new(link.Iterator)
 	defer it.Close()
 	for it.Next() {
 		info, err := it.Link.Info()
-		if err != nil || info.Program != ebpf.ProgramID(p.ID) {
+		if err != nil || info.Program != ebpf.ProgramID(program) {
 			continue
 		}
 		if xdp := info.XDP(); xdp != nil && xdp.Ifindex == uint32(index) {
-			p.ByLink, p.LinkID = true, uint32(info.ID)
-			break
+			return true, uint32(info.ID)
 		}
 	}
-	p.Owners = holders(p.ID)
+	return false, 0
 }
 
 // holders finds the processes with the program, or a link to it, among their open files: /proc/PID/fdinfo says
