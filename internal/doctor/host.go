@@ -196,7 +196,7 @@ func (e *exam) capabilities() {
 
 func checkCapabilities(have uint64, uidMap, self string) Check {
 	c := Check{ID: "capabilities", Verdict: OK}
-	var uses, missing, missingLower, all []string
+	var uses, missing, all []string
 	for _, n := range needed {
 		uses = append(uses, n.name+" for "+n.use)
 		all = append(all, strings.ToLower(n.name))
@@ -208,7 +208,6 @@ func checkCapabilities(have uint64, uidMap, self string) Check {
 			continue
 		}
 		missing = append(missing, n.name)
-		missingLower = append(missingLower, strings.ToLower(n.name))
 	}
 	c.Why = strings.Join(uses, ", ")
 	c.Found = "effective: CAP_NET_ADMIN CAP_NET_RAW CAP_BPF CAP_PERFMON"
