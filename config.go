@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 	"time"
 
 	"xrx/bpf"
@@ -29,6 +30,9 @@ type Config struct {
 	MultiBuffer  bool     // take packets that span several frames (XDP_USE_SG); always on where the MTU is above a chunk
 	NoNeedWakeup bool     // don't ask for XDP_USE_NEED_WAKEUP
 	TakeAll      bool     // take all traffic even on the interface that carries this machine's default route
+
+	Match          string // which packets to take, in the manner of tcpdump (package match); others go to the kernel. Default: all
+	KeepManagement bool   // leave to the kernel what the machine is managed by (match.Management: ARP, neighbour discovery, SSH, DHCP, ...)
 
 	SymmetricHash bool // the flow hash is the same in both directions
 	HWMeta        bool // read the device's hash, receive time and VLAN where a device-bound program can
@@ -80,6 +84,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: poll timeout %v: want 1ms to 1s (a blocked poll does not notice that the interface was deleted)", c.PollTimeout)
 	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:
 		return errors.New("xrx: zero-copy needs the XDP program in native mode: generic mode accepts the bind and then loses packets")
+	}
+	c.Match = strings.TrimSpace(c.Match)
+	if _, err := c.Expression(); err != nil {
+		return err
 	}
 	if err := c.region().Validate(); err != nil {
 		return fmt.Errorf("xrx: %w", err)

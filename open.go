@@ -28,8 +28,11 @@ func Open(iface string, cfg *Config) (r *Receiver, err error) {
 	if r.iface, err = netdev.Get(iface); err != nil {
 		return nil, fmt.Errorf("xrx: %w", err)
 	}
-	if why := netdev.Lifeline(r.iface); why != "" && !r.cfg.TakeAll {
-		return nil, fmt.Errorf("xrx: %s: %w: %s; receive on another interface, or say TakeAll (--take-all) if you mean it", iface, ErrLifeline, why)
+	if r.matching, err = r.cfg.Expression(); err != nil {
+		return nil, err
+	}
+	if r.lifeline = netdev.Lifeline(r.iface); r.lifeline != "" && !r.cfg.spares() {
+		return nil, fmt.Errorf("xrx: %s: %w: %s; receive on another interface, choose packets with Match and KeepManagement (--match, --keep-management), or say TakeAll (--take-all) if you mean it", iface, ErrLifeline, r.lifeline)
 	}
 	ids, err := r.cfg.queues(r.iface)
 	if err != nil {
@@ -81,7 +84,7 @@ func (c *Config) queues(i netdev.Info) ([]int, error) {
 }
 
 func (r *Receiver) attach(ids []int) (err error) {
-	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, Seed: rand.Uint64(), MaxQueues: slices.Max(ids) + 1}
+	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, Seed: rand.Uint64(), MaxQueues: slices.Max(ids) + 1, Match: r.matching}
 	if r.cfg.HWMeta {
 		opts.HWMeta, opts.HWHash, opts.IfIndex = true, !r.cfg.SymmetricHash, r.iface.Index
 	}

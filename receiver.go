@@ -9,12 +9,14 @@ import (
 
 	"xrx/bpf"
 	"xrx/internal/netdev"
+	"xrx/match"
 )
 
 // ErrDeleted is returned by Run when the interface was deleted, or moved to another network namespace.
 var ErrDeleted = errors.New("xrx: the interface was deleted")
 
-// ErrLifeline is returned by Open when taking all traffic would cut the machine off; Config.TakeAll overrides it.
+// ErrLifeline is returned by Open, and by SetMatch, when taking all traffic would cut the machine off. Config.TakeAll
+// overrides it; Match together with KeepManagement makes it unnecessary.
 var ErrLifeline = errors.New("refusing to take all of its traffic")
 
 // Receiver receives from one interface. Open it, Run it (once or several times), Close it.
@@ -27,9 +29,12 @@ type Receiver struct {
 	watch  *netdev.Watch
 	queues []*Queue
 
-	mu      sync.Mutex
-	running bool
-	closed  bool
+	lifeline string // why packets must be taken with care here; "" if they needn't
+
+	mu       sync.Mutex
+	running  bool
+	closed   bool
+	matching *match.Expr // in force
 }
 
 // Run receives until ctx is done (it then returns nil), the interface is deleted (ErrDeleted), or a queue fails. It

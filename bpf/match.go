@@ -52,7 +52,8 @@ func spliceMatch(spec *ebpf.CollectionSpec, e *match.Expr) error {
 
 // SetMatch replaces the expression that says which packets to take, wherever the program is attached: a program with the
 // new one is loaded over the same maps and put in the old one's place in one step, so that every packet is decided by
-// one of the two and counted once. nil takes everything. On error the old one stays.
+// one of the two and counted once. nil takes everything. On error the old one stays. With HWMeta, the calling thread must be
+// in the device's network namespace, as for Load.
 func (p *Program) SetMatch(e *match.Expr) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,8 +120,11 @@ func (p *Program) loadOver(old *Program) error {
 		err = spec.LoadAndAssign(&both, opts)
 		p.obj.Plain, p.hints = both.Plain, both.Hints
 	}
-	if err != nil {
-		return fmt.Errorf("bpf: load: %w", explainLoad(err))
+	switch {
+	case err != nil && old.hints != nil:
+		return fmt.Errorf("bpf: load again (device %d must be in this network namespace): %w", p.opts.IfIndex, explainLoad(err))
+	case err != nil:
+		return fmt.Errorf("bpf: load again: %w", explainLoad(err))
 	}
 	return nil
 }

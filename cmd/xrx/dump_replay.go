@@ -80,9 +80,16 @@ func dumpFile(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config) (err 
 	if r.out, err = o.openOutput(e, in.Iface(), "replayed from "+o.read, stop); err != nil {
 		return err
 	}
+	chosen, err := cfg.Expression()
+	if err != nil {
+		return err
+	}
 	began := packet.Time
 	for readErr == nil && ctx.Err() == nil && err == nil {
-		if err = r.take(packet); err == nil {
+		if chosen.Match(packet.Data) {
+			err = r.take(packet)
+		}
+		if err == nil {
 			packet, readErr = in.Next()
 		}
 	}

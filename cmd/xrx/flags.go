@@ -11,6 +11,7 @@ import (
 	"xrx"
 	"xrx/bpf"
 	"xrx/gro"
+	"xrx/match"
 	"xrx/xsk"
 )
 
@@ -22,6 +23,8 @@ type receiverFlags struct {
 	gather                  time.Duration
 	busy, takeAll, sym      bool
 	hwMeta, huge            bool
+	match                   string
+	keepManagement          bool
 	gro                     groFlags
 }
 
@@ -39,17 +42,22 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.huge, "huge", false, "back the UMEM with 2 MiB pages")
 	fs.BoolVar(&f.sym, "symmetric", false, "flow hash that is the same in both directions")
 	fs.BoolVar(&f.hwMeta, "hw-meta", false, "ask the device for hash, receive time and VLAN")
+	fs.StringVar(&f.match, "match", "", "take only packets that match, in the manner of tcpdump, like 'udp port 53 or net 10.0.0.0/8' (default: all); others go to the kernel")
+	fs.BoolVar(&f.keepManagement, "keep-management", false, "leave ARP, neighbour discovery, ICMP errors, DHCP, SSH and the like to the kernel")
 	fs.BoolVar(&f.takeAll, "take-all", false, "take all traffic even of the interface that carries the default route or this SSH session")
 	f.gro.register(fs)
 }
 
 func (f *receiverFlags) config() (*xrx.Config, error) {
 	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, RingSize: f.ring, Budget: f.budget, Busy: f.busy, TakeAll: f.takeAll,
-		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge}
+		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Match: f.match, KeepManagement: f.keepManagement}
 	if cfg.Gather = f.gather; f.gather == 0 {
 		cfg.Gather = -1
 	}
 	var err error
+	if _, err := match.Parse(f.match); err != nil {
+		return nil, usagef("--match: %v", err)
+	}
 	if cfg.Queues, err = parseQueues(f.queues); err != nil {
 		return nil, err
 	}
