@@ -51,6 +51,14 @@ func checkDriver(i netdev.Info) Check {
 	return c
 }
 
+// defaultChunk is the size of a chunk that xrx takes by itself (Config.fit of package xrx).
+func defaultChunk(driver string) int {
+	if driver == "igb" || driver == "igc" {
+		return 4096
+	}
+	return 2048
+}
+
 // linkHeader is the most that precedes an IP packet of MTU bytes: Ethernet and two VLAN tags.
 const linkHeader = 14 + 2*4
 
@@ -128,7 +136,7 @@ func numbers(list []int) string {
 var hurting = []struct{ kernel, ethtool, why string }{
 	{"rx-lro", "lro", "LRO merges packets irrecoverably, and drivers refuse native XDP with it"},
 	{"rx-gro-hw", "rx-gro-hw", "the card merges packets before XDP sees them: super-frames longer than the MTU"},
-	{"rx-vlan-hw-parse", "rxvlan", "the card takes VLAN tags out of packets: without --hw-meta they are lost"},
+	{"rx-vlan-hw-parse", "rxvlan", "the card takes VLAN tags out of packets, and they are lost (--hw-meta asks for them, where the driver has the kfunc)"},
 }
 
 func (e *exam) offloads(err error) { e.add(checkOffloads(e.info, e.settings.Offloads, err)) }

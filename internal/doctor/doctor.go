@@ -54,10 +54,9 @@ const (
 
 // Options say how to examine.
 type Options struct {
-	Try   Try // "" is TryAuto
-	Chunk int // bytes of a frame that xrx would use; default 2048
-	// Frames is the number of frames per queue that xrx would use; default 4096.
-	Frames int
+	Try    Try // "" is TryAuto
+	Chunk  int // bytes of a frame that xrx would use; 0: what it takes by itself with this driver
+	Frames int // per queue that xrx would use; default 4096
 }
 
 // exam is an examination under way: what was found out that several checks need.
@@ -78,9 +77,6 @@ type exam struct {
 // Examine examines an interface of the calling thread's network namespace; the caller stays on that thread. The error
 // says that there is no such interface; the report then has that one check.
 func Examine(iface string, opts Options) (*Report, error) {
-	if opts.Chunk == 0 {
-		opts.Chunk = 2048
-	}
 	if opts.Frames == 0 {
 		opts.Frames = 4096
 	}
@@ -100,6 +96,9 @@ func Examine(iface string, opts Options) (*Report, error) {
 		return e.report, err
 	}
 	e.report.Driver = e.info.Driver
+	if e.opts.Chunk == 0 {
+		e.opts.Chunk = defaultChunk(e.info.Driver)
+	}
 	e.lifeline = netdev.Lifeline(e.info)
 	settings, settingsErr := netdev.GetSettings(iface)
 	e.settings = settings

@@ -187,6 +187,14 @@ func TestWhatWasFoundIsJudged(t *testing.T) {
 	}
 }
 
+func TestTheChunkIsTheOneThatTheReceiverTakes(t *testing.T) {
+	for driver, want := range map[string]int{"igb": 4096, "igc": 4096, "veth": 2048, "": 2048} {
+		if got := defaultChunk(driver); got != want {
+			t.Errorf("%q: %d, want %d", driver, got, want)
+		}
+	}
+}
+
 func TestKernelOptionsAreReadAsTheyAreWritten(t *testing.T) {
 	got := parseConfig(strings.NewReader("# comment\nCONFIG_XDP_SOCKETS=y\n# CONFIG_XDP_SOCKETS_DIAG is not set\nCONFIG_HZ=250\nnonsense=1\n"))
 	if want := map[string]string{"CONFIG_XDP_SOCKETS": "y", "CONFIG_HZ": "250"}; fmt.Sprint(got) != fmt.Sprint(want) {
