@@ -16,13 +16,17 @@ import (
 type exprMaker struct {
 	r       *rand.Rand
 	packets [][]byte
+	focus   []byte // the packet that most values are of
 }
 
 func (m *exprMaker) pick(s ...string) string { return s[m.r.IntN(len(s))] }
 
 // outcome is what the other oracle, the one of the metadata, says of some packet, and the packet itself.
 func (m *exprMaker) outcome() (outcome, []byte) {
-	p := m.packets[m.r.IntN(len(m.packets))]
+	p := m.focus
+	if m.r.IntN(4) == 0 {
+		p = m.packets[m.r.IntN(len(m.packets))]
+	}
 	return expect(p, false, 0), p
 }
 
@@ -90,13 +94,17 @@ func (m *exprMaker) term() string {
 		_, p := m.outcome()
 		return m.pick("arp", "ip", "ip6", "lldp", fmt.Sprintf("ether type 0x%02x%02x", p[12], p[13]))
 	case 1:
-		o, _ := m.outcome()
-		return m.pick("vlan", fmt.Sprintf("vlan %d", o.meta.VLANTCI&0xfff), fmt.Sprintf("vlan %d", m.r.IntN(4096)))
+		o, p := m.outcome()
+		second := 7
+		if len(p) >= 20 {
+			second = int(p[18]&15)<<8 | int(p[19])
+		}
+		return m.pick("vlan", fmt.Sprintf("vlan %d", o.meta.VLANTCI&0xfff), fmt.Sprintf("vlan %d", second))
 	case 2:
 		o, _ := m.outcome()
 		return m.pick("tcp", "udp", "sctp", "icmp", "icmp6", "igmp", "esp", fmt.Sprintf("%sproto %d", m.pick("", "ip ", "ip6 "), o.meta.L4Proto))
 	case 3:
-		a, b := m.r.IntN(256), m.r.IntN(256)
+		a, b := m.port()>>8, m.r.IntN(256)
 		return m.pick("icmp", "icmp6") + fmt.Sprintf(" type %d-%d", min(a, b), max(a, b))
 	case 4, 5, 6:
 		q := m.pick("host", "net", "net")
@@ -137,6 +145,7 @@ func (m *exprMaker) expr(depth int) string {
 func randomExprs(t testing.TB, r *rand.Rand, packets [][]byte, n int) (list []*match.Expr) {
 	m := &exprMaker{r: r, packets: packets}
 	for len(list) < n {
+		m.focus = packets[r.IntN(len(packets))]
 		text := m.expr(r.IntN(5))
 		e, err := match.Parse(text)
 		if err != nil {

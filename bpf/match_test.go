@@ -99,6 +99,58 @@ func TestWhatIsNotMatchedIsCountedAndPassesUntouched(t *testing.T) {
 	}
 }
 
+// Every kind of term, asked of packets that are at the edge of what it says. The oracle has a table of
+// its own, in package match.
+func TestEachTermAgreesWithTheOracleOnPacketsMadeByHand(t *testing.T) {
+	testnet.Require(t, "root", "afxdp")
+	hops := func(n int, last byte) []byte {
+		b := []byte{}
+		for i := range n {
+			next := byte(60)
+			if i == n-1 {
+				next = last
+			}
+			b = append(b, extHeader(next, 0)...)
+		}
+		return b
+	}
+	double := vlan(0x88a8, 0x2005, vlan(0x8100, 0xe007, ipv4()))
+	short := ipv4()
+	packets := [][]byte{
+		ipv4(), ipv4(reversed), ipv4(proto(6)), ipv4(proto(132)), ipv4(proto(1)), ipv4(proto(58)), ipv4(proto(2)), ipv4(options(40)),
+		ipv4(fragment(0x2000)), ipv4(fragment(1)), ipv4(proto(1), fragment(1)), ipv4(ports(0, 65535)), ipv4(ports(0x1234, 0x3412)),
+		ipv6(17), ipv6(6), ipv6(58), ipv6(1), ipv6(59), ipv6(51), ipv6(17, reversed), ipv6ext(44, fragHeader(17, 0, true)), ipv6ext(44, fragHeader(17, 5, false)),
+		ipv6ext(60, hops(1, 17)), ipv6ext(60, hops(7, 17)), ipv6ext(60, hops(8, 17)), ipv6ext(60, hops(9, 17)), ipv6ext(60, hops(8, 58)), ipv6ext(0, extHeader(17, 30)),
+		vlan(0x8100, 5, ipv4()), vlan(0x8100, 7, ipv6(58)), double, vlan(0x8100, 9, double), vlan(0x9100, 5, ipv4()),
+		ether(0x0806, make([]byte, 46)), ether(0x88cc, make([]byte, 46)), ether(0x0800, make([]byte, 46)), ether(0x86dd, make([]byte, 46)), ether(0x8100, nil), ether(5, nil),
+		short[:14+19], short[:14+20], short[:14+20+3], short[:14+20+4], ipv6(17)[:14+39], ipv6(17)[:14+40+3], ipv6(58)[:14+44], double[:19], double[:22],
+	}
+	terms := strings.Split("ip;ip6;arp;lldp;ether type 5;ether type 0x8100;ether type 0x9100;vlan;vlan 5;vlan 7;vlan 9;vlan 0;"+
+		"tcp;udp;sctp;icmp;icmp6;igmp;ah;proto 1;proto 58;proto 59;proto 60;proto 0;ip proto 17;ip6 proto 17;proto 17;"+
+		"icmp type 156;icmp type 0-155;icmp type 0-255;icmp6 type 156-255;icmp6 type 0;"+
+		"host 10.1.2.3;src host 10.1.2.3;dst host 10.1.2.3;dst net 192.168.77.0/24;net 192.168.76.0/23;src net 8.0.0.0/5;net 0.0.0.0/0;net 128.0.0.0/1;src and dst net 0.0.0.0/1;"+
+		"src host 2001:db8:0:1::11;host 2001:db8:0:2::2222;net 2001:db8::/32;net 2001:db8:0:2::/63;net 2001:db8:0:2::/64;dst net 2001:db8:0:2:0:0:0:2200/120;src net 2001:db8:0:1::10/127;net ::/0;"+
+		"src and dst net 2001:db8::/48;port 443;src port 443;dst port 443;tcp port 443;udp port 443;sctp dst port 443;ip port 443;ip6 port 443;port 0;port 65535;port 4660;port 13330;"+
+		"portrange 0-443;portrange 444-40000;portrange 444-40001;portrange 0-65535;src portrange 40001-65535;src and dst portrange 443-40001;src and dst portrange 444-65535;"+
+		"port (1 or 2 or 3 or 443 or 5);port (1 or 2 or 40001 or 4 or 5 or 6 or 7 or 8 or 9 or 10 or 11);dst host (1.1.1.1 or 2.2.2.2 or 192.168.77.201 or 200.1.1.1 or 255.255.255.255);"+
+		"(src 10.1.2.3 and dst 1.1.1.1) or (dst 192.168.77.201 and port 443);(src port 1 and dst port 2) or (dst port 443 and src port 40001) or (dst port 40001 and not src port 1);"+
+		"(tcp and src port 1) or (udp and src port 40001) or (udp and dst port 7 and vlan) or vlan 7;not (ip and tcp) and not (ip6 and udp) and not arp", ";")
+	p := registered(t, bpf.Options{})
+	for _, term := range terms {
+		e := parsed(t, term)
+		must(t, p.SetMatch(e))
+		for _, packet := range packets {
+			want := uint32(xdpPass)
+			if e.Match(packet) {
+				want = xdpRedirect
+			}
+			if verdict, _ := run(t, p.Prog(), packet); verdict != want {
+				t.Errorf("%s: verdict %d, the oracle has %d, of % x", term, verdict, want, packet)
+			}
+		}
+	}
+}
+
 func TestSetMatchGoesBackToEverythingAndKeepsTheSwitch(t *testing.T) {
 	testnet.Require(t, "root", "afxdp")
 	p := registered(t, bpf.Options{})
