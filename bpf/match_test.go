@@ -134,7 +134,7 @@ func TestEachTermAgreesWithTheOracleOnPacketsMadeByHand(t *testing.T) {
 		"portrange 0-443;portrange 444-40000;portrange 444-40001;portrange 0-65535;src portrange 40001-65535;src and dst portrange 443-40001;src and dst portrange 444-65535;"+
 		"port (1 or 2 or 3 or 443 or 5);port (1 or 2 or 40001 or 4 or 5 or 6 or 7 or 8 or 9 or 10 or 11);dst host (1.1.1.1 or 2.2.2.2 or 192.168.77.201 or 200.1.1.1 or 255.255.255.255);"+
 		"(src 10.1.2.3 and dst 1.1.1.1) or (dst 192.168.77.201 and port 443);(src port 1 and dst port 2) or (dst port 443 and src port 40001) or (dst port 40001 and not src port 1);"+
-		"(tcp and src port 1) or (udp and src port 40001) or (udp and dst port 7 and vlan) or vlan 7;not (ip and tcp) and not (ip6 and udp) and not arp", ";")
+		"sctp or port 9;sctp and port 443;(tcp and src port 1) or (udp and src port 40001) or (udp and dst port 7 and vlan) or vlan 7;not (ip and tcp) and not (ip6 and udp) and not arp", ";")
 	p := registered(t, bpf.Options{})
 	for _, term := range terms {
 		e := parsed(t, term)

@@ -40,7 +40,7 @@ skip() { skipped+=("$1 ($2)"); }
 # The tests that need root get it from EXEC; everything else ignores it.
 gotest() { eval "$GO test $EXEC -v -count=1 $*"; }
 
-pure=(./umem ./fillring ./gro ./stats ./internal/ring ./internal/csum ./internal/frames ./internal/fakekernel ./internal/capture ./internal/decode)
+pure=(./umem ./fillring ./gro ./stats ./match ./internal/ring ./internal/csum ./internal/frames ./internal/fakekernel ./internal/capture ./internal/decode)
 
 tier 'vet' "$GO" vet ./...
 tier 'unit and veth' gotest ./...
