@@ -31,7 +31,10 @@ func (e *Engine) end(en *entry, why Reason) {
 
 // finish writes the head of a packet of several.
 func (e *Engine) finish(en *entry, h *umem.Header) {
-	h.Kind, h.Tail = umem.Head, en.tail
+	h.Kind, h.Tail, h.Bufs = umem.Head, en.tail, en.count
+	if en.bits&bChain != 0 {
+		h.Bufs += en.extra
+	}
 	h.Segs, h.GSOSize = en.count, en.gso
 	e.st.Coalesced++
 	if en.bits&bList != 0 {

@@ -111,12 +111,9 @@ func (e *Engine) firstBits(pk *pkt) (b uint16) {
 	return b | bOuterFixed
 }
 
-// holdRest makes the further buffers of h's packet Held, and counts them.
+// holdRest counts the further buffers of h's packet, which is Held.
 func (e *Engine) holdRest(en *entry, h *umem.Header) {
-	for f := e.u.Deref(h.Seg); f != nil; f = e.u.Deref(f.Seg) {
-		e.p.Hold(f)
-		en.extra++
-		e.extra++
-	}
+	en.extra += h.Bufs - 1
+	e.extra += uint64(h.Bufs - 1)
 	en.bits |= bChain
 }

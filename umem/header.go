@@ -78,7 +78,9 @@ type Header struct {
 	state   State  // pool's goroutine
 	Kind    Kind   // pool's goroutine
 	Csum    Csum   // pool's goroutine
-	_       [11]byte
+	_       uint8
+	Bufs    uint16 // pool's goroutine, heads only: frames of the packet, this one included
+	_       [8]byte
 
 	// Scratch is written by gro while the frame is Received or Held; Resegment reads it after delivery.
 	Scratch [64]byte
@@ -90,7 +92,8 @@ var (
 	_ [64]byte         = [unsafe.Offsetof(Header{}.Scratch)]byte{}
 )
 
-// State returns who owns the frame. Only meaningful on the goroutine of the frame's pool, or between runs.
+// State returns who owns the frame. The further buffers of a delivered packet say who owned them before: they are
+// delivered because the first one is. Only meaningful on the goroutine of the frame's pool, or between runs.
 func (h *Header) State() State { return h.state }
 
 // Index returns the number of the frame, 0 .. Frames-1: the key of side tables for what can't live outside Go memory.

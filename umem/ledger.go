@@ -43,6 +43,16 @@ func (p *Pool) Audit() Ledger {
 			n[h.state]++
 		}
 	}
+	for i := p.lo; i < p.hi; i++ { // the further buffers of a delivered packet are where its first one is: see Deliver
+		if h := p.u.Frame(int(i)); h.state == Delivered && h.Tail != 0 && p.sound(h) {
+			for k, r := 1, h.Seg; k < int(h.Bufs) && (p.leads(r, Received) || p.leads(r, Held)); k++ {
+				b := p.u.Deref(r)
+				n[b.state]--
+				n[Delivered]++
+				r = b.Seg
+			}
+		}
+	}
 	l := Ledger{Total: p.Total(), Free: min(n[Free], p.listed()),
 		Filling: n[Filling], Received: n[Received], Held: n[Held], Delivered: n[Delivered], Sending: n[Sending]}
 	l.Lost = l.Total - l.Free - l.Filling - l.Received - l.Held - l.Delivered - l.Sending
@@ -61,7 +71,7 @@ func (p *Pool) sound(h *Header) bool {
 
 // listed counts the frames on the free list, each once even where the list bites its own tail.
 func (p *Pool) listed() (n int) {
-	for r := p.free; p.leads(r); n++ {
+	for r := p.free; p.leads(r, Free); n++ {
 		if n == p.Total() {
 			return p.listedOnce()
 		}
@@ -72,20 +82,20 @@ func (p *Pool) listed() (n int) {
 
 func (p *Pool) listedOnce() int {
 	seen := make(map[Ref]bool)
-	for r := p.free; p.leads(r) && !seen[r]; r = p.u.Deref(r).link {
+	for r := p.free; p.leads(r, Free) && !seen[r]; r = p.u.Deref(r).link {
 		seen[r] = true
 	}
 	return len(seen)
 }
 
-// leads reports whether r, which may be anything, names a free frame of this pool.
-func (p *Pool) leads(r Ref) bool {
+// leads reports whether r, which may be anything, names a frame of this pool in the given state.
+func (p *Pool) leads(r Ref, s State) bool {
 	off := (uint64(r) - 1) * refUnit // 0 wraps to beyond any end
 	if r == 0 || off >= p.u.end || off%p.u.stride != 0 {
 		return false
 	}
 	h := p.u.at(off)
-	return p.sound(h) && h.state == Free
+	return p.sound(h) && h.state == s
 }
 
 // Counts returns the ledger from the running totals: cheap, exact while the program is correct. On the queue's

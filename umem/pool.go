@@ -127,7 +127,7 @@ func (p *Pool) Receive(addr uint64, length uint32) (*Header, Fault) {
 	}
 	h.state = Received
 	h.Off, h.Len, h.Total = uint16(off), length, length
-	h.Seg, h.Tail = 0, 0
+	h.Seg, h.Tail, h.Bufs = 0, 0, 1
 	h.Skip, h.Segs, h.GSOSize = 0, 1, 0
 	h.Kind, h.Csum = Plain, CsumUnknown
 	p.counts[Filling]--
@@ -153,15 +153,30 @@ func mine(h *Header) {
 	}
 }
 
-// Hold makes a Received frame Held: GRO keeps it while segments may follow.
+// Hold makes a Received packet Held: GRO keeps it while segments may follow.
 func (p *Pool) Hold(h *Header) {
 	mine(h)
 	p.move(h, h.state, Held)
+	if h.Tail != 0 {
+		p.moveRest(h)
+	}
 }
 
-// Append links s (Received or Held, with its own chain if it has one) to the end of head's chain.
+// moveRest brings the further buffers of a packet into the state of its first one: a packet is in one state.
+func (p *Pool) moveRest(h *Header) {
+	for b := p.u.Deref(h.Seg); b != nil; b = p.u.Deref(b.Seg) {
+		p.move(b, b.state, h.state)
+	}
+}
+
+// Append links s (Received or Held, with its own chain if it has one) to the end of head's chain, and into head's state.
 // The caller sets s.Kind, s.Skip and head.Total.
 func (p *Pool) Append(head, s *Header) {
+	if s.state != head.state {
+		p.move(s, s.state, head.state)
+		p.moveRest(s)
+	}
+	head.Bufs += s.Bufs
 	r := p.u.RefOf(s)
 	if head.Tail == 0 {
 		head.Seg = r
@@ -174,31 +189,25 @@ func (p *Pool) Append(head, s *Header) {
 	}
 }
 
-// Deliver makes a packet, all buffers of its chain, Delivered with one reference, which sits in its first buffer.
+// Deliver makes a packet, all buffers of its chain, Delivered with one reference, which sits in its first buffer. The
+// others are not looked at, and keep the state that they had: following the chain is a cache miss per buffer, and who
+// reads the packet, or frees it, follows it anyway (docs/adr/0006).
 func (p *Pool) Deliver(h *Header) {
 	mine(h)
 	h.refs = 1 // plain: nobody else has the frame yet, and handing it over is what publishes it
-	all, held := 0, 0
-	for { // the totals are moved once per packet, not once per buffer
-		all++
-		if h.state == Held {
-			held++
-		}
-		h.state = Delivered
-		if h.Seg == 0 {
-			break
-		}
-		h = p.u.Deref(h.Seg)
+	n := 1
+	if h.Tail != 0 {
+		n = int(h.Bufs)
 	}
-	p.counts[Held] -= held
-	p.counts[Received] -= all - held
-	p.counts[Delivered] += all
+	p.counts[h.state] -= n
+	p.counts[Delivered] += n
+	h.state = Delivered
 }
 
 // Drop frees a packet that was never delivered, with its chain. Received or Held frames only.
 func (p *Pool) Drop(h *Header) {
 	mine(h)
-	p.Deliver(h) // all of one state, as freeChain wants them
+	p.Deliver(h) // as freeChain wants it
 	h.refs = 0
 	p.freeChain(h)
 }
