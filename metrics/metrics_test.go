@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -247,4 +249,21 @@ func TestPromtoolAcceptsTheAlertRulesAndTheyFire(t *testing.T) {
 	}
 	promtool(t, nil, "check", "rules", "../docs/alert-rules.yml")
 	promtool(t, nil, "test", "rules", "testdata/alert-rules.test.yml")
+}
+
+// The receiver names its drops in one place; a reason that is added there must be known here.
+func TestEveryReasonThatTheReceiverNamesIsKnown(t *testing.T) {
+	source, err := os.ReadFile("../snapshot.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`\.Drops\["(\w+)"\]`).FindAllStringSubmatch(string(source), -1)
+	if len(names) == 0 {
+		t.Fatal("snapshot.go names no drop")
+	}
+	for _, n := range names {
+		if !slices.Contains(dropReasons(), n[1]) {
+			t.Errorf("%s is missing in dropReasons", n[1])
+		}
+	}
 }
