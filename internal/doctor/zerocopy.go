@@ -43,6 +43,9 @@ func (e *exam) zeroCopy() {
 	began := time.Now()
 	queue, err := tryZeroCopy(e.info, free)
 	c = checkZeroCopy(e.info, queue, time.Since(began), e.support, err)
+	if errors.Is(err, syscall.EOPNOTSUPP) && e.supportErr == nil {
+		c.Found += fmt.Sprintf("; xrx run takes %s by itself", fallback(e.support))
+	}
 	if e.takenKnown && !gone(e.info.Index, queue) {
 		c.Verdict, c.Found, c.Fix = Warn, c.Found+"; the queue is still being given back", ""
 	}
@@ -118,6 +121,15 @@ func gone(index, queue int) bool {
 			return false
 		}
 	}
+}
+
+// fallback is the mode that a receiver has without zero-copy, by what the driver names.
+func fallback(s netdev.Support) string {
+	const native = netdev.ActBasic | netdev.ActRedirect
+	if s.XDP&native == native {
+		return "native+copy"
+	}
+	return "skb+copy"
 }
 
 func checkZeroCopy(i netdev.Info, queue int, took time.Duration, s netdev.Support, err error) Check {
