@@ -35,7 +35,8 @@ func loadModules(folder string) error {
 	return nil
 }
 
-// linksUp brings lo, eth0 and eth1 up, eth0 with so many queues, and waits until both have a carrier.
+// linksUp brings lo, eth0 and eth1 up, eth0 with so many queues, and waits until both have a carrier. eth1 gets one:
+// what it sends leaves in the order in which it was given.
 func linksUp(queues string) error {
 	for _, name := range []string{"lo", "eth0", "eth1"} {
 		var link netlink.Link
@@ -43,10 +44,14 @@ func linksUp(queues string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if name == "eth0" && queues != "" {
-			if err := setQueues(name, queues); err != nil {
-				return err
-			}
+		switch {
+		case name == "eth0" && queues != "":
+			err = setQueues(name, queues)
+		case name == "eth1":
+			err = setQueues(name, "1")
+		}
+		if err != nil {
+			return err
 		}
 		if err := netlink.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set %s up: %w", name, err)
