@@ -38,7 +38,7 @@ func newDumpCmd(e env) *cobra.Command {
 			"when the next one came more than --gather after the burst's first. Without --gro-flush everything held is\n" +
 			"delivered when the burst ends; with it, when the time has passed by the packets' timestamps. A packet that the\n" +
 			"file says was merged already is delivered as it is. Files that dump wrote carry one time for each poll: replayed\n" +
-			"with --gather 0 they give the bursts of the day.\n" +
+			"with --gather 0 they give the bursts of the day, but that live, a poll that used up its budget did not end one.\n" +
 			"\n" +
 			"Packets are copied for output, and their frames go back to the kernel at once. Output that can't keep up fills\n" +
 			"--buffer; from then on packets are not shown, and the summary says how many.",
