@@ -37,8 +37,9 @@ tier() {
 
 skip() { skipped+=("$1 ($2)"); }
 
-# The tests that need root get it from EXEC; everything else ignores it.
-gotest() { eval "$GO test $EXEC -v -count=1 $*"; }
+# The tests that need root get it from EXEC; everything else ignores it. One package at a time: tests that hold the
+# receiver to a second, or feed it at full rate, should not share the processors with each other.
+gotest() { eval "$GO test $EXEC -p 1 -v -count=1 $*"; }
 
 pure=(./umem ./fillring ./gro ./stats ./match ./internal/ring ./internal/csum ./internal/frames ./internal/fakekernel ./internal/capture ./internal/decode)
 
