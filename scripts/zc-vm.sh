@@ -13,7 +13,7 @@
 #   --nic KIND        virtio (default) or igb: zero-copy. e1000e, vmxnet3: cards without, to see what xrx makes of them
 #   --queues N        receive queues of eth0 (1); with virtio more than one needs root, or user namespaces
 #   --shell           a shell in the guest, with what programs this machine has to look around
-#   --timeout SEC     end the guest after so long (180; a shell: never)
+#   --timeout SEC     end the guest after so long (500; a shell: never)
 #   --keep-logs       keep the kernel's log and the initramfs, and say where
 #   --cached          fetch and install nothing: exit code 77 where something is missing, and say what
 #   --fetch           fetch what is missing, run nothing
@@ -31,7 +31,7 @@ cache=${XRX_ZC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/xrx/zcvm}
 suite=${XRX_ZC_SUITE:-trixie-backports}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 go=${GO:-go}
-nic=virtio queues=1 gen='' shell=no limit=180 limited=no keep=no cached=no fetch=no
+nic=virtio queues=1 gen='' shell=no limit=500 limited=no keep=no cached=no fetch=no
 mac0=52:54:00:00:00:01 mac1=52:54:00:00:00:02
 
 say() { echo "zc-vm: $*" >&2; }
@@ -291,7 +291,7 @@ tools() {
 
 # boot runs the guest and leaves its exit status in $dir/status.
 boot() {
-	local devices net=() wrap=() processors=2
+	local devices net=() wrap=() processors=2 watcher code=0
 	case $nic in
 	virtio)
 		# Zero-copy wants a device that does DMA as real ones do; the other one is there to send. With the usual 256
@@ -312,19 +312,38 @@ boot() {
 	fi
 	[ "$queues" -le 2 ] || processors=$queues
 	[ "$shell" = no ] || [ "$limited" = yes ] || limit=1000000
-	rm -f "$dir/status"
-	timeout --foreground -k 5 "$limit" "${wrap[@]}" "${qemu[@]}" -accel tcg,thread=multi -M q35 -cpu max -smp "$processors" -m 768 \
+	rm -f "$dir/status" "$dir/pid"
+	watch &
+	watcher=$!
+	# shellcheck disable=SC2016 # bash -c expands it
+	timeout --foreground -k 5 "$limit" "${wrap[@]}" bash -c 'echo $$ >"$0" && exec "$@"' "$dir/pid" "${qemu[@]}" -accel tcg,thread=multi -M q35 -cpu max -smp "$processors" -m 768 \
 		-nodefaults -no-user-config -display none -monitor none -no-reboot \
 		-chardev "stdio,id=c0,signal=$([ "$shell" = yes ] && echo off || echo on)" -serial chardev:c0 \
 		-serial "file:$dir/kernel.log" -serial "file:$dir/status" \
 		-kernel "$kernel/vmlinuz" -initrd "$dir/initramfs" -append 'console=ttyS1 loglevel=6 panic=-1 no_timer_check mitigations=off nokaslr cryptomgr.notests' \
-		"${net[@]}" "${devices[@]}" 2>"$dir/qemu.log"
+		"${net[@]}" "${devices[@]}" 2>"$dir/qemu.log" || code=$?
+	kill "$watcher" 2>/dev/null || true
+	wait "$watcher" || true
+	return "$code"
+}
+
+# watch ends a guest that stands still while booting. QEMU then ends well, as when the guest's kernel gives up.
+watch() {
+	local end=$((SECONDS + 120))
+	while [ "$SECONDS" -lt "$end" ]; do
+		sleep 1
+		! grep -qs up "$dir/status" || return 0
+	done
+	kill "$(cat "$dir/pid")" || true
 }
 
 # In a network namespace of its own, which goes with QEMU: two taps on a bridge.
 # shellcheck disable=SC2016 # bash -c expands them
 taps='set -e
 PATH=$PATH:/usr/sbin:/sbin
+for which in default all; do # this machine says nothing on the wire
+	{ echo 1 >/proc/sys/net/ipv6/conf/$which/disable_ipv6; } 2>/dev/null || true
+done
 ip link add br0 type bridge mcast_snooping 0
 ip tuntap add t0 mode tap multi_queue
 ip tuntap add t1 mode tap

@@ -139,7 +139,7 @@ func onTheWire(b oracle.Burst) (list [][]byte) {
 
 // arrived waits until a receiver with one queue has received so many frames, and says whether it has.
 func arrived(r *xrx.Receiver, count uint64) bool {
-	for end := time.Now().Add(15 * time.Second); r.Snapshot().Queues[0].Packets < count; time.Sleep(200 * time.Microsecond) {
+	for end := time.Now().Add(patience); r.Snapshot().Queues[0].Packets < count; time.Sleep(200 * time.Microsecond) {
 		if time.Now().After(end) {
 			return false
 		}

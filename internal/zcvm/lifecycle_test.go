@@ -56,7 +56,8 @@ func TestTheFirstFrameAfterSilenceArrives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newExchange(t, w, w.stream())
 			r := w.open(t, cfg)
-			for round := range 2 { // Run, and Run again
+			x.anyOrder = cfg.RingSize == 128 // which may run dry
+			for round := range 2 {           // Run, and Run again
 				running := receiving(t, r, x)
 				polls := r.Snapshot().Queues[0]
 				eventually(t, "the queue has nothing to do", func() bool {
@@ -82,7 +83,7 @@ func TestReceivingResumesWhenConsumersLetGoOfEveryFrame(t *testing.T) {
 	const all = 256
 	r := w.open(t, xrx.Config{Frames: all, RingSize: all})
 	if len(r.Snapshot().Queues) > 1 && os.Getenv("XRX_ZC_NIC") == "igb" {
-		t.Skip("measured with QEMU 10.0.2 and Linux 7.3.4 only: a second queue that had run dry received nothing more; whose doing that is, is not known")
+		t.Skip("with two queues of QEMU 10's igb under Linux 7.3, one that had run dry was not seen to receive again; why is not known")
 	}
 	x := newExchange(t, w, w.stream())
 	x.anyOrder = true
@@ -166,7 +167,7 @@ func linkUp(t *testing.T, w wire) {
 
 func TestNothingIsLeftAfterKillAndTheNextReceiverStartsAtOnce(t *testing.T) {
 	w := zeroCopyWire(t)
-	for round := range 3 {
+	for range 3 {
 		c := startRun(t, w, "--interval", "100ms")
 		x := newExchange(t, w, w.stream())
 		for seen := false; !seen; seen = c.next().Rx.Packets > 0 { // until it is in the middle of receiving
@@ -180,13 +181,10 @@ func TestNothingIsLeftAfterKillAndTheNextReceiverStartsAtOnce(t *testing.T) {
 		if err := c.cmd.Wait(); err == nil {
 			t.Fatal("the killed command ended well")
 		}
-		link, err := netlink.LinkByIndex(w.iface.Index)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if xdp := link.Attrs().Xdp; xdp != nil && xdp.Attached {
-			t.Errorf("round %d: XDP program %d is still there", round, xdp.ProgId)
-		}
+		eventually(t, "the XDP program is gone", func() bool {
+			link, err := netlink.LinkByIndex(w.iface.Index)
+			return err == nil && (link.Attrs().Xdp == nil || !link.Attrs().Xdp.Attached)
+		})
 		t.Run("receive", func(t *testing.T) {
 			began := time.Now()
 			r := w.open(t, xrx.Config{})

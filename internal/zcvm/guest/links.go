@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds the wait for interfaces to appear and to have a carrier: emulated, a NIC negotiates for seconds.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // loadModules loads every module of a folder, in the order of their names.
 func loadModules(folder string) error {
