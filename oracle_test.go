@@ -2,7 +2,6 @@ package xrx_test
 
 import (
 	"flag"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 )
 
 var (
-	oracleSeed   = flag.Uint64("oracle.seed", 0, "seed of the first burst that the kernel is asked about; 0 = random")
+	oracleSeed   = flag.Uint64("oracle.seed", 0, "seed of the first burst that the kernel is asked about; 0 = as XRX_SEED and XRX_LONG say")
 	oracleBursts = flag.Int("oracle.bursts", 0, "bursts that the kernel is asked about; 0 = 1000, or 150 with -short")
 )
 
@@ -19,7 +18,7 @@ var (
 func firstSeed(t *testing.T) uint64 {
 	seed := *oracleSeed
 	if seed == 0 {
-		seed = uint64(rand.Uint32())
+		seed = testnet.Seed(t) & (1<<32 - 1)
 	}
 	t.Logf("first seed %d: again with -run '^%s$' -oracle.seed %d", seed, t.Name(), seed)
 	return seed

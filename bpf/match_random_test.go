@@ -171,7 +171,7 @@ func TestCompiledExpressionsAgreeWithTheOracleOnRandomPackets(t *testing.T) {
 	case testing.Short():
 		exprs, packets = 40, 50
 	}
-	seed := rand.Uint64()
+	seed := testnet.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 2))
 	list := make([][]byte, packets)
 	for i := range list {

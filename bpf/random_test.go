@@ -17,7 +17,7 @@ func TestProgramAgreesWithTheOracleOnRandomPackets(t *testing.T) {
 		rounds = 3000
 	}
 	for _, symmetric := range []bool{false, true} {
-		seed := rand.Uint64()
+		seed := testnet.Seed(t)
 		r := rand.New(rand.NewPCG(seed, 1))
 		p := registered(t, bpf.Options{Symmetric: symmetric, Seed: seed})
 		var want bpf.Counts

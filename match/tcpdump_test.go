@@ -108,7 +108,7 @@ func TestExpressionsMeanWhatTheyMeanToTcpdump(t *testing.T) {
 	if testing.Short() {
 		exprs = 30
 	}
-	seed := rand.Uint64()
+	seed := testnet.Seed(t)
 	m := tcpdumpTest{rand.New(rand.NewPCG(seed, 3))}
 	packets := make([][]byte, 300)
 	var file bytes.Buffer

@@ -12,8 +12,6 @@ import (
 	"xrx/stats/page"
 )
 
-func init() { commands = append(commands, newReportCmd) }
-
 func newReportCmd(e env) *cobra.Command {
 	var output string
 	c := &cobra.Command{
