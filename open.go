@@ -96,6 +96,9 @@ func (r *Receiver) attach(ids []int) (err error) {
 		mode = bpf.Native // with a program in generic mode the kernel takes the bind, and then loses packets
 	}
 	if r.link, err = r.prog.Attach(r.iface.Index, mode); err != nil {
+		if r.cfg.Bind == xsk.ZeroCopy {
+			return fmt.Errorf("xrx: %s: zero-copy (--bind zerocopy) needs the XDP program in native mode, which this driver refuses; --bind copy works with every driver: %w", r.iface.Name, err)
+		}
 		return fmt.Errorf("xrx: %s: %w", r.iface.Name, err)
 	}
 	r.mode.attached(r.link)

@@ -91,9 +91,10 @@ private_apt() { # folder, suite...
 	[ -e "$keyring" ] || install_package "the keyring of Debian's archive" debian-archive-keyring
 	mkdir -p "$folder/lists/partial" "$folder/archives/partial"
 	# shellcheck disable=SC2016 # apt-get expands it
-	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 2>/dev/null | sort -u | head -1)
+	mirror=${XRX_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 2>/dev/null | sort -u | head -1)}
+	[ -n "$mirror" ] || die 77 "apt knows no Debian mirror here (run apt-get update; on other distributions name one in XRX_DEBIAN_MIRROR)"
 	for s; do
-		echo "deb [arch=amd64 signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} $s main"
+		echo "deb [arch=amd64 signed-by=$keyring] $mirror $s main"
 	done >"$folder/sources"
 	cat >"$folder/conf" <<-END
 		#clear APT::Update::Pre-Invoke;
@@ -115,7 +116,7 @@ private_apt() { # folder, suite...
 		Dir::Cache "$folder";
 		Dir::Cache::archives "$folder/archives";
 	END
-	apt-get -qq -c "$folder/conf" update >&2 || die 77 "no list of packages from ${mirror:-deb.debian.org} ($*): is this machine offline?"
+	apt-get -qq -c "$folder/conf" update >&2 || die 77 "no list of packages from $mirror ($*): is this machine offline?"
 }
 
 unpack() { # folder of private_apt, where to, package...
