@@ -32,6 +32,8 @@
 //     8 per bucket, and on a device without a hardware hash it has one bucket.
 //   - The completed packet carries a real TCP or UDP checksum, finished from the sums of its segments. The kernel
 //     leaves the pseudo-header's sum there.
+//   - A packet whose EtherType says IPv6 and whose first byte does not is delivered as it is (W3). The kernel holds it
+//     as a flow of its own.
 //   - GRE, VXLAN and Geneve are delivered as they are, and say so by reason.
 //
 // The hash that an XDP program or the device left in the frame's metadata is not used to find a flow: whether it

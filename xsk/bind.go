@@ -36,7 +36,7 @@ func (s *Socket) Bind(want Mode, tryZeroCopy bool) ([]Attempt, error) {
 	if s.cfg.Share != nil { // the mode was settled by the socket whose UMEM is shared; flags are refused
 		err := s.bind(0)
 		if err == nil {
-			s.mode = s.cfg.Share.mode
+			err = s.readMode(Auto)
 		}
 		return []Attempt{{s.cfg.Share.mode, err}}, err
 	}
