@@ -29,10 +29,11 @@ tier() {
 		failed+=("$name")
 		printf '== %s: FAILED after %d s\n' "$name" $((SECONDS - began))
 	fi
-	# -v prints "--- SKIP: Test" after the reason that the test gave, file:line: in front.
+	# -v prints "=== RUN Test", then the reason that it gave, file:line: in front, and "--- SKIP: Test" later.
 	while IFS= read -r line; do skipped+=("$name: $line"); done < <(awk '
-		/^ *[a-z0-9_]+_test\.go:[0-9]+: |^ *require\.go:[0-9]+: / { reason = $0; sub(/^ *[a-z0-9_]+\.go:[0-9]+: /, "", reason) }
-		/--- SKIP: / { sub(/^ *--- SKIP: /, ""); print $1 " (" reason ")" }' "$log/out" | grep -vE '\(needs (zc:|a card without|two receive queues)')
+		/^=== (RUN|CONT|NAME) / { test = $3 }
+		/^ *[a-z0-9_]+_test\.go:[0-9]+: |^ *require\.go:[0-9]+: / { sub(/^ *[a-z0-9_]+\.go:[0-9]+: /, ""); reason[test] = $0 }
+		/--- SKIP: / { sub(/^ *--- SKIP: /, ""); print $1 " (" reason[$1] ")" }' "$log/out" | grep -vE '\(needs (zc:|a card without|two receive queues)')
 }
 
 skip() { skipped+=("$1 ($2)"); }
