@@ -14,7 +14,6 @@ type counters struct {
 	outPackets, outSegments, outBytes uint64 // delivered; segments as they were on the wire
 
 	cutChains uint64 // multi-buffer packets dropped because a buffer was missing or wrong
-	downs     uint64 // times the socket said that the interface is down
 }
 
 func (c *counters) count(n, budget int) {

@@ -63,8 +63,8 @@ func (q *Queue) run(c Consumer, stop <-chan struct{}) (err error) {
 	}
 }
 
-// rest waits for packets. Entering the kernel to sleep also tells the driver about new frames (xsk_poll wakes it), so
-// a wakeup of its own is only needed when this queue never sleeps.
+// rest waits for packets. Waiting in poll(2) also tells the driver about new frames (xsk_poll wakes it); a queue that
+// never waits there, or only sleeps, has to say it.
 func (q *Queue) rest(idle int) error {
 	if q.cfg.Busy {
 		if q.driven || q.fill.NeedWakeup() {
@@ -76,6 +76,12 @@ func (q *Queue) rest(idle int) error {
 	q.n.sleeps++
 	patience := q.patience()
 	if d := min(patience, q.gather.sleep(now(), q.n.packets)); d > 0 {
+		if q.fill.NeedWakeup() {
+			q.n.wakeups++
+			if err := q.wake(); err != nil {
+				return err
+			}
+		}
 		sys.Sleep(d)
 		return nil
 	}
@@ -107,8 +113,7 @@ func (q *Queue) wake() error {
 	switch err := q.sock.WakeRx(); {
 	case err == nil:
 	case errors.Is(err, syscall.ENETDOWN):
-		q.n.downs++ // nothing to do: packets come again when it is up, without a new bind
-		q.fds.Pause(0)
+		q.fds.Pause(0) // nothing to do: packets come again when it is up, without a new bind
 	case errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV):
 		return fmt.Errorf("%w: %s", ErrDeleted, q.receiver.iface.Name)
 	default:

@@ -2,7 +2,7 @@ package umem
 
 import "encoding/binary"
 
-// MetaFlags say what the fields of Meta hold and where they come from. Same bits as XRX_META_* in bpf/.
+// MetaFlags say what the fields of Meta hold and where they come from. Same bits as XRX_FLAG_* in bpf/.
 type MetaFlags uint8
 
 const (
