@@ -80,7 +80,9 @@ type Header struct {
 	Csum    Csum   // pool's goroutine
 	_       uint8
 	Bufs    uint16 // pool's goroutine, heads only: frames of the packet, this one included
-	_       [8]byte
+	owner   Owner  // pool's goroutine, heads only: the account that the packet is charged to; 0 when it is not
+	charge  uint16 // pool's goroutine, heads only: how many frames it was charged for
+	_       [4]byte
 
 	// Scratch is written by gro while the frame is Received or Held; Resegment reads it after delivery.
 	Scratch [64]byte

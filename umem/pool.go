@@ -18,6 +18,8 @@ type Pool struct {
 	counts [numStates]int    // frames by state; the ledger
 	Faults [NumFaults]uint64 // descriptors refused, by Fault
 
+	charged []int // frames by owner: see Accounts
+
 	_        [64]byte      // keeps the remote side's cache line off the queue's
 	returned atomic.Uint32 // head Ref of the return queue; pushed by any goroutine, emptied by the queue's
 }
@@ -214,6 +216,9 @@ func (p *Pool) Drop(h *Header) {
 
 // freeChain ends the life of a delivered packet: each buffer of its chain goes on the free list.
 func (p *Pool) freeChain(h *Header) {
+	if h.owner != 0 {
+		p.discharge(h)
+	}
 	n, free := 0, p.free
 	for {
 		n++
