@@ -35,6 +35,9 @@ func (r *Receiver) release() error {
 		errs = append(errs, r.prog.Close())
 		r.prog = nil
 	}
+	for _, p := range r.pollers {
+		errs = append(errs, p.close())
+	}
 	held := &HeldError{}
 	deadline := time.Now().Add(r.cfg.CloseTimeout)
 	for _, q := range r.queues {
@@ -68,10 +71,6 @@ func (q *Queue) close(deadline time.Time, held *HeldError) error {
 		errs = append(errs, q.sock.Close())
 		q.sock = nil
 		q.pool.TakeBack()
-	}
-	if q.event >= 0 {
-		errs = append(errs, q.event.Close())
-		q.event = -1
 	}
 	if q.mem == nil {
 		return errors.Join(errs...)

@@ -41,7 +41,8 @@ type Config struct {
 	PollTimeout time.Duration // longest sleep while nothing arrives; default 100ms
 	Gather      time.Duration // longest sleep while packets come fast, so that more are taken at once; default 150us, negative = none
 	Busy        bool          // never sleep: poll without pause (and SO_PREFER_BUSY_POLL where the driver has it)
-	CPUs        []int         // processors for the queues' threads, in order, used round robin; default: not pinned
+	Threads     int           // goroutines, each with a thread, that poll all queues in fair turns; default, and at most, one per queue
+	CPUs        []int         // processors for those threads, in order, used round robin; default: not pinned
 
 	GRO *gro.Config // merge segments before delivery; nil = off. gro.Config{} is the default engine
 
@@ -78,6 +79,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: rings of %d and %d descriptors: the kernel takes powers of two", c.RingSize, c.RxSize)
 	case c.Budget < 1 || c.Budget > 1<<16:
 		return fmt.Errorf("xrx: budget %d: want 1 to %d packets per poll", c.Budget, 1<<16)
+	case c.Threads < 0:
+		return fmt.Errorf("xrx: %d threads: want at least 1, or 0 for one per queue", c.Threads)
 	case c.Gather > 10*time.Millisecond:
 		return fmt.Errorf("xrx: gather for %v: want at most 10ms, or packets wait too long", c.Gather)
 	case c.PollTimeout < time.Millisecond || c.PollTimeout > time.Second:

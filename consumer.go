@@ -1,7 +1,7 @@
 package xrx
 
 // Consumer is what Run hands packets to: a Handler or a BatchHandler. With several queues it is called from several
-// goroutines at once, one per queue; packets of one queue arrive in order.
+// goroutines at once, one per queue (Config.Threads: fewer); packets of one queue arrive in order.
 type Consumer interface{ consumer() }
 
 // Handler is called with each packet, which is released when it returns unless the handler retained it.

@@ -29,7 +29,8 @@ func newBare(t testing.TB, cfg umem.Config, ring int, merge *gro.Config) *bare {
 	k := fakekernel.New(mem, ring)
 	q := &Queue{cfg: &Config{Budget: bareBudget, GRO: merge}, mem: mem, pool: pools[0], sock: xsk.Over(k.Fill, k.Rx),
 		packetOffset: mem.PacketOffset(), in: make([]*umem.Header, 0, bareBudget), out: make([]Packet, 0, bareBudget),
-		metaRefused: func() bool { return false }, cpu: -1, event: -1}
+		metaRefused: func() bool { return false }}
+	(&poller{cfg: q.cfg, cpu: -1, event: -1}).adopt(q)
 	q.fill = fillring.New(q.sock.Fill, q.pool)
 	q.fill.Refill()
 	if merge != nil {

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// mailbox lets other goroutines have something done on a queue's goroutine, which looks at one flag per poll. While
-// the queue does not run, the asker does it itself, under the lock.
+// mailbox lets other goroutines have something done on a poller's goroutine, which looks at one flag per round. While
+// it does not run, the asker does it itself, under the lock.
 type mailbox struct {
 	mu      sync.Mutex
 	running bool
@@ -15,7 +15,7 @@ type mailbox struct {
 }
 
 type letter struct {
-	do   func(*Queue)
+	do   func()
 	done chan struct{}
 }
 
@@ -25,44 +25,44 @@ func (m *mailbox) open() {
 	m.mu.Unlock()
 }
 
-// shut answers what has come, and leaves the queue to whoever asks next.
-func (m *mailbox) shut(q *Queue) {
+// shut answers what has come, and leaves the queues to whoever asks next.
+func (m *mailbox) shut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.running = false
-	m.answer(q)
+	m.answer()
 }
 
 func (m *mailbox) waiting() bool { return m.flag.Load() }
 
-func (m *mailbox) serve(q *Queue) {
+func (m *mailbox) serve() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.answer(q)
+	m.answer()
 }
 
-func (m *mailbox) answer(q *Queue) {
+func (m *mailbox) answer() {
 	for _, l := range m.letters {
-		l.do(q)
+		l.do()
 		close(l.done)
 	}
 	m.letters = nil
 	m.flag.Store(false)
 }
 
-// ask runs do on the queue's goroutine and waits for it.
-func (q *Queue) ask(do func(*Queue)) {
-	m := &q.mail
+// ask runs do on the poller's goroutine and waits for it.
+func (p *poller) ask(do func()) {
+	m := &p.mail
 	m.mu.Lock()
 	if !m.running {
 		defer m.mu.Unlock()
-		do(q)
+		do()
 		return
 	}
 	l := letter{do, make(chan struct{})}
 	m.letters = append(m.letters, l)
 	m.flag.Store(true)
 	m.mu.Unlock()
-	q.event.Signal()
+	p.event.Signal()
 	<-l.done
 }

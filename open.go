@@ -10,7 +10,6 @@ import (
 	"xrx/fillring"
 	"xrx/gro"
 	"xrx/internal/netdev"
-	"xrx/internal/sys"
 	"xrx/umem"
 	"xrx/xsk"
 )
@@ -56,6 +55,9 @@ func Open(iface string, cfg *Config) (r *Receiver, err error) {
 		if err != nil {
 			return r, err
 		}
+	}
+	if err = r.openPollers(); err != nil {
+		return r, err
 	}
 	r.watch, err = netdev.NewWatch(r.iface.Index)
 	return r, err
@@ -117,10 +119,7 @@ const linkHeader = 14 + 2*4
 // openQueue makes queue number n: frames, socket, full fill ring, bind. The fill ring comes before the bind because
 // drivers take all descriptors at once when they are bound.
 func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
-	q = &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused, cpu: -1, event: -1}
-	if len(r.cfg.CPUs) > 0 {
-		q.cpu = r.cfg.CPUs[n%len(r.cfg.CPUs)]
-	}
+	q = &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused}
 	if q.mem, err = umem.New(r.cfg.region()); err != nil {
 		return q, fmt.Errorf("xrx: %w", err)
 	}
@@ -143,17 +142,12 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 			return q, fmt.Errorf("xrx: %w", err)
 		}
 	}
-	if q.event, err = sys.NewEvent(); err != nil {
-		return q, fmt.Errorf("xrx: eventfd: %w", err)
-	}
 	q.sock, err = xsk.Open(xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: id,
 		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup,
 		SG: r.cfg.MultiBuffer || r.iface.MTU+linkHeader > q.mem.Usable()})
 	if err != nil {
 		return q, fmt.Errorf("xrx: queue %d: %w", id, err)
 	}
-	q.fds = sys.NewPollFds(q.sock.FD(), int(q.event))
-	q.gather = gatherer{most: max(0, r.cfg.Gather), room: uint64(min(r.cfg.RingSize, r.cfg.RxSize)) / 2}
 	q.fill = fillring.New(q.sock.Fill, q.pool)
 	q.fill.Refill()
 	tried, err := q.sock.Bind(r.cfg.Bind, r.link.Mode() == bpf.Native)

@@ -5,12 +5,12 @@ import (
 
 	"xrx/fillring"
 	"xrx/gro"
-	"xrx/internal/sys"
 	"xrx/umem"
 	"xrx/xsk"
 )
 
-// Queue is one rx queue: its socket, its frames, its poll loop. All of it belongs to one goroutine, the queue's.
+// Queue is one rx queue: its socket, its frames, its poll loop. All of it belongs to one goroutine, its
+// poller's.
 type Queue struct {
 	id           int // rx queue of the interface
 	cfg          *Config
@@ -33,14 +33,10 @@ type Queue struct {
 	cut     bool         // a buffer of the chain was refused
 
 	receiver    *Receiver
+	poller      *poller     // whose goroutine this is
 	metaRefused func() bool // the XDP program's word: asked once per poll that found packets
-	mail        mailbox     // questions from other goroutines
-	event       sys.Event   // wakes the thread out of its sleep
-	fds         sys.PollFds // the socket and the event
 
-	gather     gatherer
 	driven     bool        // busy polling: the driver does its work inside this queue's system calls
-	cpu        int         // -1: not pinned
 	registered atomic.Bool // in the XSKMAP
 	final      umem.Ledger // as it was when the memory was unmapped
 }

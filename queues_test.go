@@ -2,6 +2,7 @@ package xrx_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -35,6 +36,7 @@ type share struct {
 	last   uint64 // sequence number of the last packet, plus one
 	behind int    // packets that came after a later one
 	flows  map[uint32]bool
+	thread int          // that the last packet came on
 	cpus   map[int]bool // processors that the queue's thread may run on, seen on its first packet
 }
 
@@ -57,6 +59,7 @@ func (s *shares) take(p xrx.Packet) {
 	if q.cpus == nil {
 		q.cpus = affinity()
 	}
+	q.thread = unix.Gettid()
 	q.tally.Add(p.Data())
 	if seq, flow, err := gen.Check(p.Data()); err == nil {
 		if seq < q.last {
@@ -84,10 +87,14 @@ func affinity() map[int]bool {
 func TestFourQueuesDeliverEveryPacketOf256FlowsOnceAndKeepEachFlowOnOneQueue(t *testing.T) {
 	testnet.Require(t, "root", "veth", "afxdp")
 	const total, flowCount = 40_000, 256
-	for _, mode := range []bpf.Mode{bpf.Native, bpf.Generic} {
-		t.Run(mode.String(), func(t *testing.T) {
+	for _, c := range []struct {
+		mode    bpf.Mode
+		threads int
+	}{{bpf.Native, 0}, {bpf.Generic, 0}, {bpf.Native, 1}, {bpf.Native, 2}, {bpf.Generic, 3}} {
+		t.Run(fmt.Sprintf("%v, threads %d", c.mode, c.threads), func(t *testing.T) {
+			mode := c.mode
 			n := testnet.New(t, testnet.Options{Queues: 4})
-			r := open(t, n, &xrx.Config{Attach: mode})
+			r := open(t, n, &xrx.Config{Attach: mode, Threads: c.threads})
 			if notes := r.Mode().Notes; len(notes) != 0 {
 				t.Errorf("all queues are bound, yet: %q", notes)
 			}
@@ -99,11 +106,12 @@ func TestFourQueuesDeliverEveryPacketOf256FlowsOnceAndKeepEachFlowOnOneQueue(t *
 			if err := x.end(); err != nil {
 				t.Fatal(err)
 			}
-			where, sum, used := map[uint32]int{}, uint64(0), 0
+			where, sum, used, threads := map[uint32]int{}, uint64(0), 0, map[int][]int{}
 			for i := range s.of {
 				q := &s.of[i]
 				if q.tally.Frames > 0 {
 					used++
+					threads[q.thread] = append(threads[q.thread], i)
 				}
 				sum += q.tally.Frames
 				if q.tally.Duplicates+q.tally.Reordered+q.tally.Foreign+q.tally.Damaged != 0 || q.behind != 0 {
@@ -124,6 +132,9 @@ func TestFourQueuesDeliverEveryPacketOf256FlowsOnceAndKeepEachFlowOnOneQueue(t *
 			// (netif_get_rxqueue in net/core/dev.c at v6.18): the last rx queue stays empty.
 			if want := map[bpf.Mode]int{bpf.Native: 4, bpf.Generic: 3}[mode]; used < want {
 				t.Errorf("traffic was on %d queues, want %d", used, want)
+			}
+			if want := c.threads; want > 0 && len(threads) != want || want == 0 && len(threads) != used {
+				t.Errorf("queues by thread: %v, %d threads were asked for", threads, want)
 			}
 			for _, q := range r.Snapshot().Queues {
 				if q.Kernel.Lost() != 0 || len(q.Drops) != 0 || q.Ledger.Lost != 0 || q.Packets != s.of[q.Queue].tally.Frames {

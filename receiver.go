@@ -21,13 +21,14 @@ var ErrLifeline = errors.New("refusing to take all of its traffic")
 
 // Receiver receives from one interface. Open it, Run it (once or several times), Close it.
 type Receiver struct {
-	iface  netdev.Info
-	cfg    Config
-	mode   Mode
-	prog   *bpf.Program
-	link   *bpf.Attachment
-	watch  *netdev.Watch
-	queues []*Queue
+	iface   netdev.Info
+	cfg     Config
+	mode    Mode
+	prog    *bpf.Program
+	link    *bpf.Attachment
+	watch   *netdev.Watch
+	queues  []*Queue // in the order of their numbers
+	pollers []*poller
 
 	lifeline string // why packets must be taken with care here; "" if they needn't
 
@@ -58,14 +59,14 @@ func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	}()
 
 	stop := make(chan struct{})
-	ended := make(chan error, len(r.queues))
-	for _, q := range r.queues {
-		go func() { ended <- q.run(c, stop) }()
+	ended := make(chan error, len(r.pollers))
+	for _, p := range r.pollers {
+		go func() { ended <- p.run(c, stop) }()
 	}
 	left, err := r.wait(ctx, ended)
 	close(stop)
-	for _, q := range r.queues {
-		q.event.Signal()
+	for _, p := range r.pollers {
+		p.event.Signal()
 	}
 	errs := []error{err}
 	for ; left > 0; left-- {
@@ -74,17 +75,17 @@ func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	return joinOnce(errs)
 }
 
-// wait returns when it is time to stop, with the reason and the number of queues that still run.
+// wait returns when it is time to stop, with the reason and the number of pollers that still run.
 func (r *Receiver) wait(ctx context.Context, ended <-chan error) (left int, err error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return len(r.queues), nil
+			return len(r.pollers), nil
 		case err := <-ended:
-			return len(r.queues) - 1, err
+			return len(r.pollers) - 1, err
 		case e := <-r.watch.C:
 			if e == netdev.Deleted {
-				return len(r.queues), fmt.Errorf("%w: %s", ErrDeleted, r.iface.Name)
+				return len(r.pollers), fmt.Errorf("%w: %s", ErrDeleted, r.iface.Name)
 			}
 		}
 	}

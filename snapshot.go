@@ -1,6 +1,7 @@
 package xrx
 
 import (
+	"slices"
 	"time"
 
 	"xrx/bpf"
@@ -10,8 +11,8 @@ import (
 	"xrx/umem"
 )
 
-// Snapshot returns all counters as they are now. Each queue's are copied by its own goroutine, which also walks its
-// frames for the ledger. That takes about 30 ns a frame, so a queue with more than auditMost frames is only walked
+// Snapshot returns all counters as they are now. Each queue's are copied by its poller's goroutine, which also
+// walks its frames for the ledger. That takes about 30 ns a frame, so a queue with more than auditMost frames is only walked
 // while it is not running; until then its ledger is the running totals.
 func (r *Receiver) Snapshot() stats.Snapshot {
 	r.mu.Lock() // not while Close takes things away
@@ -26,9 +27,10 @@ func (r *Receiver) Snapshot() stats.Snapshot {
 			}
 		}
 	}
-	for _, q := range r.queues {
-		q.ask(func(q *Queue) { s.Queues = append(s.Queues, q.snapshot()) })
+	for _, p := range r.pollers {
+		p.ask(func() { s.Queues = append(s.Queues, p.snapshots()...) })
 	}
+	slices.SortFunc(s.Queues, func(a, b stats.Queue) int { return a.Queue - b.Queue })
 	return s
 }
 
@@ -36,8 +38,12 @@ func (r *Receiver) Snapshot() stats.Snapshot {
 func (r *Receiver) Ledger() (l umem.Ledger) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, q := range r.queues {
-		q.ask(func(q *Queue) { l = l.Add(q.ledger()) })
+	for _, p := range r.pollers {
+		p.ask(func() {
+			for _, q := range p.queues {
+				l = l.Add(q.ledger())
+			}
+		})
 	}
 	return l
 }
@@ -49,7 +55,7 @@ func (q *Queue) ledger() umem.Ledger {
 	switch {
 	case q.pool == nil:
 		return q.final
-	case q.mail.running && q.pool.Total() > auditMost:
+	case q.poller.mail.running && q.pool.Total() > auditMost:
 		return q.pool.Counts()
 	}
 	return q.pool.Audit()
@@ -80,10 +86,19 @@ func (q *Queue) snapshot() stats.Queue {
 			s.Kernel = stats.Kernel{RxDropped: k.RxDropped, RxInvalidDescs: k.RxInvalidDescs, RxRingFull: k.RxRingFull, RxFillRingEmptyDescs: k.RxFillRingEmptyDescs}
 		}
 	}
-	if q.mail.running {
-		s.CPU = stats.CPU(sys.ThreadUsage())
-	}
 	return s
+}
+
+// snapshots copies the counters of the poller's queues. Its thread's time is the first one's.
+func (p *poller) snapshots() []stats.Queue {
+	out := make([]stats.Queue, 0, len(p.queues))
+	for _, q := range p.queues {
+		out = append(out, q.snapshot())
+	}
+	if p.mail.running {
+		out[0].CPU = stats.CPU(sys.ThreadUsage())
+	}
+	return out
 }
 
 // groCounts sums up why packets were not merged, or not merged any further, by reason.

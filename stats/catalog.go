@@ -74,7 +74,7 @@ const (
 const (
 	ledgerHelp = "Frames by the state that they are in, found by walking their headers. The sum is all frames; lost must be 0."
 	cpuHelp    = "Processor time of the whole process. The kernel's half of receiving runs in softirq and is not in it."
-	threadHelp = "Processor time of the queue's thread; 0 when it is not running."
+	threadHelp = "Processor time of the queue's thread; 0 when it is not running. A thread that has several queues is counted with its first."
 )
 
 // Catalog is everything that is counted, from the wire upwards.

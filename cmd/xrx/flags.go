@@ -19,7 +19,7 @@ import (
 type receiverFlags struct {
 	queues, mode, bind, cpu string
 	frames, chunk, ring     int
-	budget                  int
+	budget, threads         int
 	gather                  time.Duration
 	busy, takeAll, sym      bool
 	hwMeta, huge            bool
@@ -38,7 +38,8 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.IntVar(&f.budget, "budget", 0, "packets per poll (0: 64)")
 	fs.DurationVar(&f.gather, "gather", 150*time.Microsecond, "longest sleep while packets come fast (0: wake for every packet)")
 	fs.BoolVar(&f.busy, "busy", false, "never sleep: poll without pause")
-	fs.StringVar(&f.cpu, "cpu", "", "processors for the queues' threads, like 1 or 1,2 (default: not pinned)")
+	fs.IntVar(&f.threads, "threads", 0, "threads that poll all queues in fair turns (0: one per queue)")
+	fs.StringVar(&f.cpu, "cpu", "", "processors for those threads, like 1 or 1,2 (default: not pinned)")
 	fs.BoolVar(&f.huge, "huge", false, "back the UMEM with 2 MiB pages")
 	fs.BoolVar(&f.sym, "symmetric", false, "flow hash that is the same in both directions")
 	fs.BoolVar(&f.hwMeta, "hw-meta", false, "ask the device for hash, receive time and VLAN")
@@ -49,7 +50,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 }
 
 func (f *receiverFlags) config() (*xrx.Config, error) {
-	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, RingSize: f.ring, Budget: f.budget, Busy: f.busy, TakeAll: f.takeAll,
+	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Busy: f.busy, TakeAll: f.takeAll,
 		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Match: f.match, KeepManagement: f.keepManagement}
 	if cfg.Gather = f.gather; f.gather == 0 {
 		cfg.Gather = -1

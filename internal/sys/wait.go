@@ -63,12 +63,16 @@ func (e Event) Clear() {
 // Close closes the eventfd.
 func (e Event) Close() error { return unix.Close(int(e)) }
 
-// Pause waits a moment without looking at descriptor i: for a socket that reports an error without end (ENETDOWN).
-func (p PollFds) Pause(i int) {
-	fd := p[i].Fd
-	p[i].Fd = -1 // ignored by poll(2)
+// Pause waits a moment without looking at the first n descriptors: for sockets that report an error without end
+// (ENETDOWN). It allocates nothing.
+func (p PollFds) Pause(n int) {
+	for i := range p[:n] {
+		p[i].Fd = ^p[i].Fd // negative: ignored by poll(2)
+	}
 	p.Wait(10 * time.Millisecond)
-	p[i].Fd, p[i].Revents = fd, 0
+	for i := range p[:n] {
+		p[i].Fd, p[i].Revents = ^p[i].Fd, 0
+	}
 }
 
 // Sleep blocks the thread for d, more precisely than the runtime's timers: no other thread is involved. How precisely

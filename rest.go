@@ -1,0 +1,91 @@
+package xrx
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"xrx/internal/sys"
+)
+
+// rest waits for packets of any of the poller's queues. Waiting in poll(2) also tells the driver about new frames
+// (xsk_poll wakes it); who never waits there, or only sleeps, has to say it. What belongs to the thread is counted with
+// its first queue.
+func (p *poller) rest(idle int) error {
+	if p.cfg.Busy {
+		return p.tell()
+	}
+	p.queues[0].n.sleeps++
+	patience := p.patience()
+	if d := min(patience, p.gather.sleep(now(), p.packets())); d > 0 {
+		if err := p.tell(); err != nil {
+			return err
+		}
+		sys.Sleep(d)
+		return nil
+	}
+	n, err := p.fds.Wait(patience)
+	if err != nil {
+		return fmt.Errorf("xrx: poll %v: %w", p, err)
+	}
+	if p.fds.Ready(len(p.queues)) {
+		p.event.Clear()
+	}
+	for i, q := range p.queues {
+		if p.fds.Failed(i) || (n == 0 && idle > 1) { // a silent socket may be one whose interface has gone: it says so when asked
+			if err := q.wake(); err != nil {
+				return p.away(err)
+			}
+		}
+	}
+	return nil
+}
+
+// tell wakes the drivers that wait to be told about new frames, or that work inside our system calls.
+func (p *poller) tell() error {
+	for _, q := range p.queues {
+		if q.driven || q.fill.NeedWakeup() {
+			q.n.wakeups++
+			if err := q.wake(); err != nil {
+				return p.away(err)
+			}
+		}
+	}
+	return nil
+}
+
+// away waits a moment where a queue could not be woken because the link is down: packets come again when it is up,
+// without a new bind. Any other error is passed on.
+func (p *poller) away(err error) error {
+	if !errors.Is(err, syscall.ENETDOWN) {
+		return err
+	}
+	p.fds.Pause(len(p.queues))
+	return nil
+}
+
+// patience is how long to sleep: until GRO must flush, at most the poll timeout.
+func (p *poller) patience() time.Duration {
+	d := p.cfg.PollTimeout
+	for _, q := range p.queues {
+		if q.gro != nil {
+			if at, ok := q.gro.NextDeadline(); ok {
+				d = min(d, max(0, time.Duration(at-now())))
+			}
+		}
+	}
+	return d
+}
+
+// wake enters the kernel for the driver's sake, and learns whether the interface is still there.
+func (q *Queue) wake() error {
+	switch err := q.sock.WakeRx(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV):
+		return fmt.Errorf("%w: %s", ErrDeleted, q.receiver.iface.Name)
+	default:
+		return fmt.Errorf("xrx: wake queue %d: %w", q.id, err)
+	}
+}
