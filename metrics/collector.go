@@ -83,7 +83,7 @@ func xdpReasons() (list []string) {
 
 func dropReasons() []string {
 	list := []string{"cut_chain"}
-	for f := umem.NoFault + 1; f < umem.NumFaults; f++ {
+	for f := umem.NoFault + 1; f < umem.NotSending; f++ { // that one is of completions
 		list = append(list, "descriptor_"+f.String())
 	}
 	return list

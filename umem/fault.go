@@ -13,10 +13,11 @@ const (
 	BadMagic         // the frame's hidden header was overwritten
 	NotFilling       // the frame was not the kernel's: a duplicate descriptor, or one for a frame never posted
 	NotHome          // the frame belongs to another queue's pool
+	NotSending       // completions only: the frame was not posted to a tx ring
 	NumFaults
 )
 
-var faultNames = [NumFaults]string{"none", "bad_address", "bad_length", "bad_magic", "not_filling", "not_home"}
+var faultNames = [NumFaults]string{"none", "bad_address", "bad_length", "bad_magic", "not_filling", "not_home", "not_sending"}
 
 func (f Fault) String() string { return faultNames[f] }
 
@@ -30,10 +31,12 @@ const (
 	NotDelivered                  // retained or released while the kernel, GRO or the free list owns it
 	Corrupt                       // the hidden header was overwritten by a stray write
 	NotReceived                   // held, delivered or dropped by the queue while it is not the queue's to hand on
+	NotSent                       // recalled from a tx ring that it was not meant for
 )
 
 var misuseNames = [...]string{"double release", "use after release", "address outside the UMEM",
-	"use or release of a frame that no consumer holds", "hidden header overwritten", "hand-on of a frame that is not received or held"}
+	"use or release of a frame that no consumer holds", "hidden header overwritten", "hand-on of a frame that is not received or held",
+	"recall of a frame that is not being sent"}
 
 func (m Misuse) String() string { return misuseNames[m] }
 

@@ -130,7 +130,7 @@ func TestAPacketThatAnXDPProgramMovedKeepsItsPlace(t *testing.T) {
 }
 
 func TestFaultsHaveTheNamesThatReportsShow(t *testing.T) {
-	want := []string{"none", "bad_address", "bad_length", "bad_magic", "not_filling", "not_home"}
+	want := []string{"none", "bad_address", "bad_length", "bad_magic", "not_filling", "not_home", "not_sending"}
 	for f := range NumFaults {
 		if f.String() != want[f] {
 			t.Errorf("fault %d is %q, want %q", f, f, want[f])

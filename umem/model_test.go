@@ -16,15 +16,17 @@ type packet struct {
 
 // model is a slow and obvious account of what two pools should do; a script of bytes drives both.
 type model struct {
-	t     testing.TB
-	u     *Umem
-	pools []*Pool
-	state []State // of each frame
-	hand  [2][]*packet
-	out   [2][]*packet // delivered, with references
-	home  [2][]*packet // released for the last time, not reclaimed
-	stale []handle
-	fault [2][NumFaults]uint64
+	t      testing.TB
+	u      *Umem
+	pools  []*Pool
+	state  []State // of each frame
+	hand   [2][]*packet
+	out    [2][]*packet // delivered, with references
+	home   [2][]*packet // released for the last time, not reclaimed
+	sent   [2][]int     // frames that are sending, in the order in which they were sent
+	stale  []handle
+	fault  [2][NumFaults]uint64
+	unsent [2][NumFaults]uint64
 
 	script []byte
 	trace  []string
@@ -69,7 +71,7 @@ func (m *model) failf(format string, args ...any) {
 // run plays the script to its end and checks the ledger after every step; then it brings everything home.
 func (m *model) run() {
 	for len(m.script) > 0 {
-		m.step(m.next(2), m.next(14))
+		m.step(m.next(2), m.next(18))
 		m.check()
 	}
 	for q, p := range m.pools {
@@ -81,6 +83,7 @@ func (m *model) run() {
 		}
 		m.reclaim(q)
 		m.takeBack(q)
+		m.takeBackSent(q)
 		m.check()
 		if l := p.Audit(); l.Free != l.Total {
 			m.failf("pool %d is not whole at the end: %v", q, l)
@@ -136,7 +139,107 @@ func (m *model) step(q, op int) {
 		}
 	case 13:
 		m.misuse(q)
+	case 14:
+		m.send(q)
+	case 15:
+		m.sendDelivered(q)
+	case 16:
+		m.complete(q)
+	case 17:
+		if m.next(4) == 0 {
+			m.takeBackSent(q)
+			return
+		}
+		m.completeWrong(q)
 	}
+}
+
+func (m *model) send(q int) {
+	k := m.pick(m.hand[q])
+	if k == nil {
+		return
+	}
+	m.logf("send %v", k.frames)
+	m.pools[q].Send(m.u.Frame(k.frames[0]))
+	m.hand[q] = remove(m.hand[q], k)
+	m.move(k.frames, Sending)
+	m.sent[q] = append(m.sent[q], k.frames...)
+}
+
+func (m *model) sendDelivered(q int) {
+	k := m.pick(m.out[q])
+	if k == nil {
+		return
+	}
+	h := m.u.Frame(k.frames[0])
+	ok := m.pools[q].SendDelivered(h, k.gen)
+	m.logf("send %v, which has %d references: %v", k.frames, k.refs, ok)
+	if ok != (k.refs == 1) {
+		m.failf("sent is %v with %d references", ok, k.refs)
+	}
+	if !ok {
+		return
+	}
+	m.out[q] = remove(m.out[q], k)
+	m.stale = append(m.stale, handle{h, k.gen})
+	m.move(k.frames, Sending)
+	m.sent[q] = append(m.sent[q], k.frames...)
+}
+
+// complete ends the sending of any frame, by its completion or by a recall.
+func (m *model) complete(q int) {
+	if len(m.sent[q]) == 0 {
+		return
+	}
+	at := m.next(len(m.sent[q]))
+	i := m.sent[q][at]
+	h := m.u.Frame(i)
+	m.logf("complete frame %d", i)
+	if m.next(3) == 0 {
+		m.pools[q].Recall(h)
+	} else if f := m.pools[q].Completed(m.u.Address(h)); f != NoFault {
+		m.failf("completion of frame %d: %v", i, f)
+	}
+	m.state[i] = Free
+	m.sent[q] = slices.Delete(m.sent[q], at, at+1)
+}
+
+func (m *model) completeWrong(q int) {
+	i := m.next(modelFrames)
+	h := m.u.Frame(i)
+	want, addr := NotSending, m.u.Address(h)
+	switch {
+	case m.next(3) == 0:
+		want, addr = BadAddress, descriptor(m.u, uint64(modelFrames+i)*m.u.stride)
+	case m.state[i] == Sending && m.of(i) == q:
+		return
+	case m.state[i] == Sending:
+		want = NotHome
+	default:
+		for _, k := range slices.Concat(m.out[0], m.out[1], m.home[0], m.home[1]) {
+			if slices.Contains(k.frames[1:], i) {
+				return // says where it was, not where it is
+			}
+		}
+		if got := misuse(m.t, func() { m.pools[q].Recall(h) }); got == nil || got.Kind != NotSent || got.State != m.state[i] {
+			m.failf("recall of frame %d, %v: %v", i, m.state[i], got)
+		}
+	}
+	f := m.pools[q].Completed(addr)
+	m.logf("pool %d completion %#x: %v", q, addr, f)
+	if f != want {
+		m.failf("fault %v, want %v", f, want)
+	}
+	m.unsent[q][want]++
+}
+
+func (m *model) takeBackSent(q int) {
+	m.logf("pool %d take back %d that are sending", q, len(m.sent[q]))
+	if n := m.pools[q].TakeBackSent(); n != len(m.sent[q]) {
+		m.failf("took back %d, want %d", n, len(m.sent[q]))
+	}
+	m.move(m.sent[q], Free)
+	m.sent[q] = nil
 }
 
 func (m *model) fill(q, n int) {
@@ -318,12 +421,15 @@ func (m *model) check() {
 		}
 	}
 	for q, p := range m.pools {
-		want := Ledger{Total: p.Total(), Free: m.count(q, Free), Filling: m.count(q, Filling), Received: m.count(q, Received), Held: m.count(q, Held), Delivered: m.count(q, Delivered)}
+		want := Ledger{Total: p.Total(), Free: m.count(q, Free), Filling: m.count(q, Filling), Received: m.count(q, Received), Held: m.count(q, Held), Delivered: m.count(q, Delivered), Sending: m.count(q, Sending)}
 		if walked, counted := p.Audit(), p.Counts(); walked != want || counted != want {
 			m.failf("pool %d\nwalked  %v\ncounted %v\nwant    %v", q, walked, counted, want)
 		}
 		if p.Faults != m.fault[q] {
 			m.failf("pool %d counts faults %v, want %v", q, p.Faults, m.fault[q])
+		}
+		if p.Unsent != m.unsent[q] {
+			m.failf("pool %d counts completions refused %v, want %v", q, p.Unsent, m.unsent[q])
 		}
 		if p.Returned() != (len(m.home[q]) > 0) {
 			m.failf("pool %d: returned is %v", q, p.Returned())
@@ -400,6 +506,7 @@ func TestPoolsDoWhatTheModelSaysInAnyOrderOfCalls(t *testing.T) {
 func FuzzPoolsDoWhatTheModelSays(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0, 0, 0, 4, 0, 2, 0, 59, 0, 8, 0, 0, 11, 0})              // the life of one frame
+	f.Add([]byte{0, 0, 0, 4, 0, 2, 0, 59, 0, 14, 0, 0, 16, 0, 1})          // received, sent, completed
 	f.Add([]byte{1, 1, 0, 4, 1, 2, 0, 59, 1, 8, 0, 1, 10, 0, 1, 12, 2, 1}) // unaligned, released elsewhere
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) > 4096 {

@@ -17,6 +17,7 @@ type Pool struct {
 	free   Ref               // head of the free list
 	counts [numStates]int    // frames by state; the ledger
 	Faults [NumFaults]uint64 // descriptors refused, by Fault
+	Unsent [NumFaults]uint64 // completions refused, by Fault
 
 	charged []int // frames by owner: see Accounts
 
