@@ -6,6 +6,7 @@ import (
 
 	"xrx/bpf"
 	"xrx/internal/testnet"
+	"xrx/steer"
 )
 
 // TestProgramAgreesWithTheOracleOnRandomPackets makes packets that are mostly well-formed, then bends them: any of its
@@ -29,6 +30,9 @@ func TestProgramAgreesWithTheOracleOnRandomPackets(t *testing.T) {
 				o := expect(packet, symmetric, seed)
 				if m := decode(t, meta); verdict != xdpRedirect || m != o.meta {
 					t.Fatalf("seed %d: verdict %d, metadata\n%+v, the oracle has\n%+v for\n% x", seed, verdict, m, o.meta, packet)
+				}
+				if h := steer.Hash(packet, seed); symmetric && o.meta.Hash != 0 && h != o.meta.Hash {
+					t.Fatalf("seed %d: hash %08x, without metadata it is %08x for\n% x", seed, o.meta.Hash, h, packet)
 				}
 				want[bpf.Redirected]++
 				if o.cut {
