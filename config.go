@@ -46,6 +46,9 @@ type Config struct {
 
 	GRO *gro.Config // merge segments before delivery; nil = off. gro.Config{} is the default engine
 
+	PanicFatal bool              // a consumer's panic ends Run, which returns it (*PanicError); default: it costs one packet and is counted
+	OnPanic    func(*PanicError) // told of each consumer's first panic, on the goroutine that it happened on; default: the standard logger
+
 	CloseTimeout time.Duration // how long Close waits for packets that consumers hold; default 2s
 }
 

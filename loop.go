@@ -12,6 +12,7 @@ func (q *Queue) serve(c Consumer) {
 	case BatchHandler:
 		q.handle, q.batch = nil, c
 	}
+	q.guard = guard{name: "consumer", log: &q.receiver.panics, fatal: q.cfg.PanicFatal}
 }
 
 // register puts the queue's socket into the XSKMAP: from now on packets come here.

@@ -24,6 +24,7 @@ func Open(iface string, cfg *Config) (r *Receiver, err error) {
 	if err := r.cfg.Validate(); err != nil {
 		return nil, err
 	}
+	r.panics.hook = r.cfg.OnPanic
 	if r.iface, err = netdev.Get(iface); err != nil {
 		return nil, fmt.Errorf("xrx: %w", err)
 	}

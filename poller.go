@@ -72,6 +72,52 @@ func (p *poller) close() error {
 	return err
 }
 
+// live runs the poller, and tells how that ended. A consumer that ends the goroutine (runtime.Goexit) takes it from under
+// the poller: another one then puts things in order.
+func (p *poller) live(c Consumer, stop <-chan struct{}, ended chan<- error) {
+	var err error
+	returned := false
+	for _, q := range p.queues {
+		q.guard.failed = nil // in an earlier run
+	}
+	defer func() {
+		if returned {
+			ended <- err
+			return
+		}
+		go func() {
+			for _, q := range p.queues {
+				q.handle, q.batch = nil, nil // it would end this goroutine too
+			}
+			p.mail.open()
+			err := p.drain()
+			p.mail.shut()
+			ended <- p.failure(err)
+		}()
+	}()
+	err = p.failure(p.run(c, stop))
+	returned = true
+}
+
+// failure adds to err what consumers of the queues failed with.
+func (p *poller) failure(err error) error {
+	var errs []error
+	for _, q := range p.queues {
+		errs = append(errs, q.guard.err())
+	}
+	return joinOnce(append(errs, err))
+}
+
+// failed reports whether the consumer of a queue has failed.
+func (p *poller) failed() bool {
+	for _, q := range p.queues {
+		if q.guard.failed != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // run is the life of a poller between registration of its queues and the last delivery: poll while there is work, sleep
 // while there is none, until stop is closed. It owns its thread, so that pinning and accounting mean something.
 func (p *poller) run(c Consumer, stop <-chan struct{}) error {
@@ -107,6 +153,9 @@ func (p *poller) run(c Consumer, stop <-chan struct{}) error {
 		case <-stop:
 			return p.drain()
 		default:
+		}
+		if p.failed() {
+			return p.drain()
 		}
 		if idle++; n > 0 {
 			idle = 0

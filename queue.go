@@ -23,6 +23,7 @@ type Queue struct {
 
 	handle Handler      // one of the two is set while running
 	batch  BatchHandler //
+	guard  guard
 	in     []*umem.Header
 	out    []Packet
 	n      counters
@@ -108,27 +109,57 @@ func (q *Queue) merge(n, budget int) []*umem.Header {
 	return q.gro.Out()
 }
 
-// deliver hands packets over. A handler's packets come back here and are free at once; a batch is its consumer's.
+// deliver hands packets over: each to the handler, or as a batch. Where that panics (contain.go) it comes back with what
+// is left.
 func (q *Queue) deliver(ready []*umem.Header) {
-	if q.handle != nil {
-		for _, h := range ready {
-			q.pool.Deliver(h)
-			q.n.delivered(h)
-			gen := h.Gen()
-			q.handle(Packet{h, q, gen})
-			q.pool.ReleaseLocal(h, gen)
-		}
-		return
-	}
 	for len(ready) > 0 {
-		k := min(len(ready), cap(q.out))
-		q.out = q.out[:k]
-		for i, h := range ready[:k] {
-			q.pool.Deliver(h)
-			q.n.delivered(h)
-			q.out[i] = Packet{h, q, h.Gen()}
+		switch {
+		case q.handle != nil:
+			ready = ready[q.each(ready):]
+		case q.batch != nil:
+			ready = ready[q.several(ready):]
+		default: // the consumer has failed
+			ready = ready[q.discard(ready):]
 		}
-		q.batch(q.out)
-		ready = ready[k:]
 	}
+}
+
+// each hands packets to the handler. They come back here and are free at once. It returns how many are done with: all,
+// or those up to one that panicked.
+func (q *Queue) each(ready []*umem.Header) (done int) {
+	whole, gen := false, uint32(0)
+	defer func() {
+		if !whole {
+			q.caught(recover(), ready, done, gen)
+		}
+	}()
+	for i, h := range ready {
+		q.pool.Deliver(h)
+		q.n.delivered(h)
+		done, gen = i+1, h.Gen()
+		q.handle(Packet{h, q, gen})
+		q.pool.ReleaseLocal(h, gen)
+	}
+	whole = true
+	return done
+}
+
+// several hands packets to the batch handler, whose they are from then on, and returns how many.
+func (q *Queue) several(ready []*umem.Header) (done int) {
+	whole := false
+	defer func() {
+		if !whole {
+			q.caughtBatch(recover(), ready[done:])
+		}
+	}()
+	done = min(len(ready), cap(q.out))
+	q.out = q.out[:done]
+	for i, h := range ready[:done] {
+		q.pool.Deliver(h)
+		q.n.delivered(h)
+		q.out[i] = Packet{h, q, h.Gen()}
+	}
+	q.batch(q.out)
+	whole = true
+	return done
 }

@@ -30,6 +30,7 @@ type Receiver struct {
 	queues  []*Queue // in the order of their numbers
 	pollers []*poller
 
+	panics   panicLog
 	lifeline string // why packets must be taken with care here; "" if they needn't
 
 	mu       sync.Mutex
@@ -40,7 +41,8 @@ type Receiver struct {
 
 // Run receives until ctx is done (it then returns nil), the interface is deleted (ErrDeleted), or a queue fails. It
 // takes the interface's traffic when it starts and gives it back before it returns; everything received by then has
-// been handed to c, and what c still holds stays valid.
+// been handed to c, and what c still holds stays valid. A panic of c's costs the packet that it was given, and is
+// counted (Panics, and Snapshot); with Config.PanicFatal it ends Run, which returns a *PanicError.
 func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	if c == nil {
 		return errors.New("xrx: Run needs a Handler or a BatchHandler")
@@ -61,7 +63,7 @@ func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	stop := make(chan struct{})
 	ended := make(chan error, len(r.pollers))
 	for _, p := range r.pollers {
-		go func() { ended <- p.run(c, stop) }()
+		go p.live(c, stop, ended)
 	}
 	left, err := r.wait(ctx, ended)
 	close(stop)

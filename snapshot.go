@@ -77,6 +77,16 @@ func (q *Queue) snapshot() stats.Queue {
 	if q.n.cutChains > 0 {
 		s.Drops["cut_chain"] = q.n.cutChains
 	}
+	if q.guard.log != nil {
+		c := q.guard.log.counts(q.id)
+		s.Panics = c.by
+		if c.lost > 0 {
+			s.Drops["panic"] = c.lost
+		}
+		if c.unseen > 0 {
+			s.Drops["after_panic"] = c.unseen
+		}
+	}
 	if q.gro != nil {
 		s.GROIn, s.GROOut, s.GRO = groCounts(q.gro.Stats())
 	}

@@ -82,7 +82,7 @@ func xdpReasons() (list []string) {
 }
 
 func dropReasons() []string {
-	list := []string{"cut_chain"}
+	list := []string{"cut_chain", "panic", "after_panic"}
 	for f := umem.NoFault + 1; f < umem.NotSending; f++ { // that one is of completions
 		list = append(list, "descriptor_"+f.String())
 	}

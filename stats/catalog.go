@@ -65,6 +65,7 @@ const (
 	layerKernel = "kernel (XDP_STATISTICS)"
 	layerQueue  = "queue"
 	layerUmem   = "umem and queue"
+	layerGuard  = "containment"
 	layerFill   = "fillring"
 	layerGRO    = "gro"
 	layerLedger = "ledger"
@@ -156,6 +157,10 @@ var Catalog = []Desc{
 	{Metric: "xrx_delivered_bytes_total", JSON: "delivered.bytes", Text: "delivered", Layer: layerQueue,
 		Help:  "Bytes handed to the consumer, as GRO made the packets.",
 		queue: func(q *Queue) float64 { return float64(q.OutBytes) }},
+
+	{Metric: "xrx_consumer_panics_total", Label: "consumer", JSON: "consumers.panics", Text: "panics", Layer: layerGuard,
+		Help:   "Panics of consumers that were caught, by the consumer's name. The packets that they cost are in drops.",
+		queues: func(q *Queue) map[string]uint64 { return q.Panics }},
 
 	{Metric: "xrx_ledger_size_frames", JSON: "ledger.total", Text: "frames", Layer: layerLedger, Kind: Gauge,
 		Help:  "Frames that there are.",

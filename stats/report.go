@@ -27,6 +27,7 @@ type Report struct {
 	Delivered Delivered         `json:"delivered"`
 	GRO       GRO               `json:"gro"`
 	Drops     map[string]uint64 `json:"drops"` // by reason, only those that happened
+	Consumers Consumers         `json:"consumers"`
 	Kernel    Kernel            `json:"kernel"`
 	XDP       map[string]uint64 `json:"xdp"` // the XDP program's outcomes by reason, only those that happened
 	Ledger    umem.Ledger       `json:"ledger"`
@@ -56,6 +57,16 @@ type GRO struct {
 	Reasons map[string]uint64 `json:"reasons,omitempty"`
 }
 
+// Consumers is what happened in consumers, by their names.
+type Consumers struct {
+	Panics map[string]uint64 `json:"panics,omitempty"`
+}
+
+// Add adds what happened on another queue, or later.
+func (c *Consumers) Add(o Consumers) {
+	sum(&c.Panics, o.Panics)
+}
+
 // CPUReport is processor time of the whole process; ns_per_packet is over packets received, 0 when there were none.
 type CPUReport struct {
 	User        float64 `json:"user_s"`
@@ -77,6 +88,7 @@ type QueueReport struct {
 	Fill      Fill              `json:"fill"`
 	RxLevel   int               `json:"rx_level"`
 	Drops     map[string]uint64 `json:"drops"`
+	Consumers Consumers         `json:"consumers"`
 	Kernel    Kernel            `json:"kernel"`
 	Ledger    umem.Ledger       `json:"ledger"`
 	CPU       CPUReport         `json:"cpu"` // the queue's thread alone
@@ -110,6 +122,7 @@ func NewReport(kind, iface string, mode Mode, began time.Time, from, to Snapshot
 		r.GRO.In += qr.GRO.In
 		r.GRO.Out += qr.GRO.Out
 		sum(&r.Drops, qr.Drops)
+		r.Consumers.Add(qr.Consumers)
 		sum(&r.GRO.Reasons, qr.GRO.Reasons)
 		r.Kernel = r.Kernel.add(qr.Kernel)
 		r.Ledger = r.Ledger.Add(qr.Ledger)
@@ -126,11 +139,12 @@ func queueReport(q, old Queue, seconds float64) QueueReport {
 		Delivered: Delivered{q.OutPackets - old.OutPackets, q.OutSegments - old.OutSegments, q.OutBytes - old.OutBytes},
 		GRO:       GRO{q.GROIn - old.GROIn, q.GROOut - old.GROOut, diff(q.GRO, old.GRO)},
 		Polls:     q.Polls - old.Polls, Squeezes: q.Squeezes - old.Squeezes, Sleeps: q.Sleeps - old.Sleeps, Wakeups: q.Wakeups - old.Wakeups,
-		Fill:    Fill{q.FillLevel, q.FillSize, q.FillPosted - old.FillPosted, q.FillEmpty - old.FillEmpty, q.FillShort - old.FillShort},
-		RxLevel: q.RxLevel,
-		Drops:   diff(q.Drops, old.Drops),
-		Kernel:  q.Kernel.sub(old.Kernel),
-		Ledger:  q.Ledger,
+		Fill:      Fill{q.FillLevel, q.FillSize, q.FillPosted - old.FillPosted, q.FillEmpty - old.FillEmpty, q.FillShort - old.FillShort},
+		RxLevel:   q.RxLevel,
+		Drops:     diff(q.Drops, old.Drops),
+		Consumers: Consumers{Panics: diff(q.Panics, old.Panics)},
+		Kernel:    q.Kernel.sub(old.Kernel),
+		Ledger:    q.Ledger,
 	}
 	r.Rx.rate(seconds)
 	if r.Polls > 0 {

@@ -44,6 +44,7 @@ type Queue struct {
 	GROIn, GROOut                     uint64 // packets into and out of GRO; 0 when it is off
 	GRO                               map[string]uint64
 	Drops                             map[string]uint64 // by reason; only what xrx itself dropped
+	Panics                            map[string]uint64 // of consumers, by their names
 
 	Kernel Kernel      // XDP_STATISTICS
 	Ledger umem.Ledger // where every frame is, found by walking the headers

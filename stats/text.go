@@ -42,6 +42,9 @@ func (r Report) WriteText(w io.Writer) {
 	p("dropped", "%s by xrx%s", Count(r.Dropped()-r.Kernel.Lost()), bracket(reasons(r.Drops)))
 	p("", "%s by the kernel (rx_dropped %s, rx_ring_full %s), rx_invalid_descs %s, rx_fill_ring_empty_descs %s", Count(r.Kernel.Lost()),
 		Count(r.Kernel.RxDropped), Count(r.Kernel.RxRingFull), Count(r.Kernel.RxInvalidDescs), Count(r.Kernel.RxFillRingEmptyDescs))
+	if s := reasons(r.Consumers.Panics); s != "" {
+		p("panics", "%s", s)
+	}
 	if s := reasons(r.XDP); s != "" {
 		p("xdp", "%s", s)
 	}

@@ -11,7 +11,7 @@ func merge(list []stats.Report) stats.Report {
 	m := list[len(list)-1]
 	m.Drops, m.XDP, m.GRO.Reasons = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
 	m.Interval, m.Rx, m.Delivered, m.Kernel, m.CPU = 0, stats.Rx{}, stats.Delivered{}, stats.Kernel{}, stats.CPUReport{}
-	m.GRO.In, m.GRO.Out, m.Queues = 0, 0, nil
+	m.GRO.In, m.GRO.Out, m.Queues, m.Consumers = 0, 0, nil, stats.Consumers{}
 	queues := map[int]int{} // number to place
 	for _, r := range list {
 		m.Interval += r.Interval
@@ -24,6 +24,7 @@ func merge(list []stats.Report) stats.Report {
 		m.GRO.Out += r.GRO.Out
 		add(m.Drops, r.Drops)
 		add(m.XDP, r.XDP)
+		m.Consumers.Add(r.Consumers)
 		add(m.GRO.Reasons, r.GRO.Reasons)
 		for _, q := range r.Queues {
 			i, ok := queues[q.Queue]
@@ -64,6 +65,7 @@ func queue(m *stats.QueueReport, q stats.QueueReport) {
 	m.CPU.User += q.CPU.User
 	m.CPU.Sys += q.CPU.Sys
 	add(m.Drops, q.Drops)
+	m.Consumers.Add(q.Consumers)
 }
 
 func rx(m *stats.Rx, r stats.Rx) {
