@@ -21,7 +21,7 @@ import (
 type genFlags struct {
 	engine, proto, size, cpu       string
 	srcMAC, dstMAC, src, dst, vlan string
-	ipv6, force, json              bool
+	ipv6, force, json, stamp       bool
 	flows, burst, queue            int
 	count                          uint64
 	duration                       time.Duration
@@ -55,6 +55,7 @@ func newGenCmd(e env) *cobra.Command {
 	fs.Uint64Var(&f.count, "count", 0, "stop after that many frames (0: no limit)")
 	fs.DurationVar(&f.duration, "duration", 0, "stop after that time (0: no limit)")
 	fs.Float64Var(&f.rate, "rate", 0, "frames per second (0: as fast as it goes)")
+	fs.BoolVar(&f.stamp, "stamp", false, "put the time into every frame, for xrx run --latency; sent to the microsecond, which keeps a processor busy")
 	fs.StringVar(&f.srcMAC, "src-mac", "", "source MAC (default: the interface's)")
 	fs.StringVar(&f.dstMAC, "dst-mac", "", "destination MAC (default: the veth peer's)")
 	fs.StringVar(&f.src, "src", "", "source address (default: the interface's, else 10.11.0.1 or fd00:11::1)")
@@ -141,7 +142,7 @@ func (f *genFlags) parse(iface string) (s gen.Stream, o gen.Options, err error) 
 	if f.rate > 0 && f.engine == gen.Live {
 		return s, o, usagef("--rate: engine live can't be paced, packet and xsk can")
 	}
-	s.Flows, s.Burst = f.flows, f.burst
+	s.Flows, s.Burst, s.Stamp = f.flows, f.burst, f.stamp
 	if s.Sizes, err = parseSet("--size", f.size); err != nil {
 		return s, o, err
 	}
@@ -225,16 +226,32 @@ type genSummary struct {
 	BPS      float64 `json:"bps"`
 	Retries  uint64  `json:"retries"`
 	Dropped  uint64  `json:"dropped"`
+	Late     *late   `json:"late,omitempty"` // with --stamp
+}
+
+// late is by how much the sender itself was behind, in seconds.
+type late struct {
+	P50  float64 `json:"p50_s"`
+	P99  float64 `json:"p99_s"`
+	P999 float64 `json:"p999_s"`
+	Max  float64 `json:"max_s"`
 }
 
 func (f *genFlags) report(e env, iface, reason string, r gen.Result) error {
+	var behind *late
+	if l := r.Late; l != nil {
+		behind = &late{l.P50.Seconds(), l.P99.Seconds(), l.P999.Seconds(), l.Max.Seconds()}
+	}
 	if f.json {
 		return json.NewEncoder(e.stdout).Encode(genSummary{
 			Type: "summary", Iface: iface, Engine: r.Engine, NotLive: reason, Frames: r.Frames, Bytes: r.Bytes,
-			ElapsedS: r.Elapsed.Seconds(), PPS: r.PPS(), BPS: r.BitsPerSecond(), Retries: r.Retries, Dropped: r.Dropped,
+			ElapsedS: r.Elapsed.Seconds(), PPS: r.PPS(), BPS: r.BitsPerSecond(), Retries: r.Retries, Dropped: r.Dropped, Late: behind,
 		})
 	}
 	_, err := fmt.Fprintf(e.stdout, "sent %d frames, %d bytes in %.3f s: %s, %s; waited %d times for room, the interface dropped %d\n",
 		r.Frames, r.Bytes, r.Elapsed.Seconds(), stats.SI(r.PPS(), "pps"), stats.SI(r.BitsPerSecond(), "bit/s"), r.Retries, r.Dropped)
+	if behind != nil {
+		fmt.Fprintf(e.stdout, "the sender itself was late by %v (median), %v (99 %%), %v (99.9 %%), %v at most\n", r.Late.P50, r.Late.P99, r.Late.P999, r.Late.Max)
+	}
 	return err
 }

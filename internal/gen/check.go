@@ -113,11 +113,15 @@ func checkPayload(p []byte, flow uint32) (seq uint64, err error) {
 	if got := binary.BigEndian.Uint32(p[8:]); got != flow {
 		return 0, fmt.Errorf("frame %d: flow %d by its ports, %d by its payload", seq, flow, got)
 	}
-	if !bytes.Equal(p[13:fullHeader], magic[:]) {
+	header := fullHeader
+	switch {
+	case len(p) >= stampedHeader && bytes.Equal(p[13:fullHeader], stampedMagic[:]):
+		header = stampedHeader
+	case !bytes.Equal(p[13:fullHeader], magic[:]):
 		return 0, fmt.Errorf("frame %d: no magic", seq)
 	}
 	shift := int(p[12])
-	if !bytes.Equal(p[fullHeader:], pattern[fullHeader+shift:len(p)+shift]) {
+	if !bytes.Equal(p[header:], pattern[header+shift:len(p)+shift]) {
 		return 0, fmt.Errorf("frame %d: wrong content", seq)
 	}
 	return seq, nil

@@ -21,8 +21,14 @@
 //	[0:8)   sequence number                [0:6)  its low 48 bits
 //	[8:12)  flow                           [6:)   pattern, shift 0
 //	[12]    shift
-//	[13:16) "xrx"
-//	[16:)   pattern
+//	[13:16) "xrx"                          stamped, 22 bytes or more: "xrt"
+//	[16:)   pattern                        [16:22) stamp, [22:) pattern
+//
+// A stamp is the low 48 bits of CLOCK_MONOTONIC in ns: of the moment at which
+// the frame's turn was, by the rate asked for, not of the later one at which
+// it was sent. So what a frame waits in the sender counts, and a stall shows
+// in every frame that it delayed (no coordinated omission). Without a rate,
+// and with live frames, it is the moment at which the frame was written.
 //
 // Byte i of the pattern is entry i+shift of a fixed pseudo-random table. The
 // shift is the low byte of the sequence number where the frame is written in

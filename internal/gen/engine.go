@@ -46,6 +46,8 @@ type Result struct {
 	// Dropped counts the frames that the interface itself says it dropped
 	// while the run lasted, whoever sent them.
 	Dropped uint64
+	// Late is about a stamped stream, of an engine that can be paced; else nil.
+	Late *Lateness
 }
 
 // PPS returns frames per second.

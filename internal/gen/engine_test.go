@@ -108,6 +108,7 @@ func TestEveryEngineSendsEveryKindOfFrame(t *testing.T) {
 						{"smallest", func(s *gen.Stream) { s.Sizes = []int{s.MinSize()} }},
 						{"mixed sizes, many flows", func(s *gen.Stream) { s.Sizes, s.Flows = gen.Range(s.MinSize(), 1514), 300 }},
 						{"largest, bursts", func(s *gen.Stream) { s.Sizes, s.Flows, s.Burst = []int{1514}, 3, 20 }},
+						{"stamped", func(s *gen.Stream) { s.Stamp, s.Flows = true, 70; s.Sizes = gen.Range(s.MinSize(), 200) }},
 						{"VLAN", func(s *gen.Stream) { s.Sizes, s.VLANs = []int{90, 1000}, []frames.VLAN{{TCI: 7}} }},
 						{"QinQ", func(s *gen.Stream) {
 							s.Sizes, s.VLANs = []int{400, 90}, []frames.VLAN{{TPID: frames.TypeQinQ, TCI: 7}, {TCI: 8}}

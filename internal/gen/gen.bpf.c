@@ -17,7 +17,7 @@
 #include "xrx_kernel.h"
 
 #define MAX_SIZES 2048 /* power of two; maxSizes in stream.go */
-#define MAX_FLOWS 65536 /* power of two; MaxFlows in layout.go */
+#define MAX_FLOWS 1048576 /* power of two; MaxFlows in layout.go */
 #define HEAD_WORDS 12 /* covers 22 + 40 + 32 bytes of headers */
 
 struct config {
@@ -34,7 +34,8 @@ struct config {
 	__u32 src_ports; /* flows per destination port */
 	__u8 ipv6;
 	__u8 tcp;
-	__u8 pad[2];
+	__u8 stamp; /* write the time into the payload */
+	__u8 pad[1];
 };
 
 struct size {
@@ -103,9 +104,11 @@ static __always_inline int write_frame(struct xdp_md *ctx, struct flow *f,
 		if (data + 8 * i + 8 <= end)
 			*(__u64 *)(data + 8 * i) = head[i];
 
-	if (flow >= config.src_ports) {
-		src_port -= config.src_ports;
-		dst_port++;
+	if (flow >= config.src_ports) { /* a division for the few who need it */
+		__u32 more = flow / config.src_ports;
+
+		src_port -= more * config.src_ports;
+		dst_port += more;
 	}
 	l3 = data + config.l3;
 	l4 = data + config.l4;
@@ -141,7 +144,19 @@ static __always_inline int write_frame(struct xdp_md *ctx, struct flow *f,
 		sum = add32(sum, flow);
 		PUT64(p, seq);
 		PUT32(p + 8, flow);
-		PUT32(p + 12, 0x00787278); /* shift 0, "xrx" */
+		if (config.stamp) {
+			__u64 now = bpf_ktime_get_ns();
+
+			if (p + 22 > end)
+				return 0;
+			PUT32(p + 12, 0x00787274); /* shift 0, "xrt" */
+			PUT16(p + 16, now >> 32);
+			PUT32(p + 18, now);
+			sum = add32(sum, now);
+			sum += (now >> 32) & 0xffff;
+		} else {
+			PUT32(p + 12, 0x00787278); /* shift 0, "xrx" */
+		}
 	}
 	if (config.tcp) {
 		sum = add32(sum, f->seq);

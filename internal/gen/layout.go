@@ -5,19 +5,20 @@ import "encoding/binary"
 const (
 	fullHeader    = 16 // bytes of payload that the full layout needs
 	compactHeader = 6  // and the compact one
+	stampedHeader = 22 // and the stamped one
 
 	// MaxSize is the longest frame, bytes without FCS: Ethernet header, two
 	// VLAN tags and an MTU of 9000.
 	MaxSize = 14 + 8 + 9000
 	// MaxFlows is the largest number of flows of a stream.
-	MaxFlows = 1 << 16
+	MaxFlows = 1 << 20
 
 	firstSrcPort = 10000
 	firstDstPort = 9000
 	srcPorts     = 50000
 )
 
-var magic = [3]byte{'x', 'r', 'x'}
+var magic, stampedMagic = [3]byte{'x', 'r', 'x'}, [3]byte{'x', 'r', 't'}
 
 // pattern is the table behind the content of payloads: bytes of a xorshift
 // generator (Marsaglia 2003) with a fixed seed. Its period is far longer than

@@ -112,7 +112,7 @@ func configureLive(spec *ebpf.CollectionSpec, s Stream, ifindex int) (data []byt
 	f := s.frame()
 	var sizes [maxSizes]liveSize
 	for i, size := range s.Sizes {
-		b, entry := liveFrame(f, size)
+		b, entry := liveFrame(f, size, s.Stamp)
 		sizes[i] = entry
 		if len(b) > len(data) {
 			data = b
@@ -136,6 +136,9 @@ func configureLive(spec *ebpf.CollectionSpec, s Stream, ifindex int) (data []byt
 	if s.TCP {
 		config.Tcp = 1
 	}
+	if s.Stamp {
+		config.Stamp = 1
+	}
 	variables := liveVariableSpecs{}
 	if err := spec.Assign(&variables); err != nil {
 		return nil, err
@@ -150,10 +153,13 @@ func configureLive(spec *ebpf.CollectionSpec, s Stream, ifindex int) (data []byt
 
 // liveFrame returns frame 0 of the stream in one size and the checksums that
 // the program starts from: those of frame 0 of flow 0, not complemented.
-func liveFrame(f frames.Frame, size int) ([]byte, liveSize) {
+func liveFrame(f frames.Frame, size int, stamp bool) ([]byte, liveSize) {
 	f.SrcPort, f.DstPort = ports(0)
 	f.Payload = make([]byte, size-f.Headers())
 	putPayload(f.Payload, 0, 0, 0)
+	if stamp {
+		putStamp(f.Payload, 0)
+	}
 	b := f.Append(nil)
 	entry := liveSize{Len: uint16(size), Payload: uint16(len(f.Payload))}
 	l3 := 14 + 4*len(f.VLANs)

@@ -28,7 +28,8 @@ type liveConfig struct {
 	SrcPorts uint32
 	Ipv6     uint8
 	Tcp      uint8
-	Pad      [2]uint8
+	Stamp    uint8
+	Pad      [1]uint8
 }
 
 type liveFlow struct {

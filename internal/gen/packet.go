@@ -10,7 +10,7 @@ import (
 type packetSender struct {
 	writer *Writer
 	socket *afpacket.Sender
-	pacer  *afpacket.Pacer
+	pace   *schedule
 	frames [afpacket.Batch][]byte
 }
 
@@ -23,7 +23,7 @@ func openPacket(s Stream, ifindex int, o Options) (*packetSender, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &packetSender{writer: writer, socket: socket, pacer: afpacket.NewPacer(o.Rate)}
+	p := &packetSender{writer: writer, socket: socket, pace: newSchedule(s, o)}
 	for i := range p.frames {
 		p.frames[i] = make([]byte, 0, s.maxSize())
 	}
@@ -33,12 +33,14 @@ func openPacket(s Stream, ifindex int, o Options) (*packetSender, error) {
 func (p *packetSender) close() error { return p.socket.Close() }
 
 func (p *packetSender) send(ctx context.Context, count uint64, r *Result) error {
+	defer func() { r.Late = p.pace.lateness() }()
 	for r.Frames < count {
-		n, err := p.pacer.Wait(ctx, int(min(count-r.Frames, afpacket.Batch)))
+		n, err := p.pace.wait(ctx, int(min(count-r.Frames, afpacket.Batch)))
 		if err != nil {
 			return nil // ctx ended
 		}
 		for i := range n {
+			p.pace.stamp(p.writer, i)
 			p.frames[i] = p.writer.Append(p.frames[i][:0])
 		}
 		sent, err := p.socket.Send(p.frames[:n])

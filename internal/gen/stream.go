@@ -30,6 +30,8 @@ type Stream struct {
 	SrcMAC, DstMAC net.HardwareAddr
 	Src, Dst       netip.Addr // both IPv4 or both IPv6
 	VLANs          []frames.VLAN
+	// Stamp puts the time into every frame.
+	Stamp bool
 }
 
 // Range lists the sizes from first to last, both included.
@@ -45,7 +47,15 @@ func Range(first, last int) (sizes []int) {
 func (s Stream) MinSize() int {
 	f := s.frame()
 	f.TCPOptions = nil
-	return max(frames.MinSize, f.Headers()+compactHeader)
+	return max(frames.MinSize, f.Headers()+s.least())
+}
+
+// least returns the shortest payload.
+func (s Stream) least() int {
+	if s.Stamp {
+		return stampedHeader
+	}
+	return compactHeader
 }
 
 // withDefaults returns s with every zero field replaced by its default.
@@ -106,7 +116,7 @@ func (s Stream) frame() frames.Frame {
 		return f
 	}
 	f.Proto, f.Flags, f.Ack, f.Window = frames.ProtoTCP, frames.ACK, 1, 65535
-	if len(s.Sizes) > 0 && slices.Min(s.Sizes) >= f.Headers()+len(timestampOption)+compactHeader {
+	if len(s.Sizes) > 0 && slices.Min(s.Sizes) >= f.Headers()+len(timestampOption)+s.least() {
 		f.TCPOptions = timestampOption
 	}
 	return f

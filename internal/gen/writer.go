@@ -18,6 +18,7 @@ type Writer struct {
 	inBurst int    // frames of this flow's burst already written
 	size    int    // index of its size
 	payload []byte
+	stamp   int64 // of the next frame, where the stream has stamps
 }
 
 // NewWriter returns a writer that starts at sequence number 0.
@@ -38,6 +39,9 @@ func (w *Writer) Append(b []byte) []byte {
 	f.Seq, f.ID = state.seq, state.id
 	f.Payload = w.payload[:w.stream.Sizes[w.size]-f.Headers()]
 	putPayload(f.Payload, w.next, uint32(w.flow), uint8(w.next))
+	if w.stream.Stamp {
+		putStamp(f.Payload, w.stamp)
+	}
 	b = f.Append(b)
 	state.seq += uint32(len(f.Payload))
 	state.id++

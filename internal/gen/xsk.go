@@ -26,7 +26,7 @@ const (
 type xskSender struct {
 	writer *Writer
 	socket *xdp.Socket
-	pacer  *afpacket.Pacer
+	pace   *schedule
 	fence  atomic.Uint32
 }
 
@@ -50,21 +50,23 @@ func openXSK(s Stream, ifindex int, o Options) (*xskSender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open AF_XDP socket on queue %d: %w", o.Queue, err)
 	}
-	return &xskSender{writer: writer, socket: socket, pacer: afpacket.NewPacer(o.Rate)}, nil
+	return &xskSender{writer: writer, socket: socket, pace: newSchedule(s, o)}, nil
 }
 
 func (x *xskSender) close() error { return x.socket.Close() }
 
 func (x *xskSender) send(ctx context.Context, count uint64, r *Result) error {
 	written := uint64(0)
+	defer func() { r.Late = x.pace.lateness() }()
 	for written < count {
-		n, err := x.pacer.Wait(ctx, int(min(count-written, afpacket.Batch)))
+		n, err := x.pace.wait(ctx, int(min(count-written, afpacket.Batch)))
 		if err != nil {
 			break // ctx ended
 		}
-		for n > 0 {
+		for let := n; n > 0; {
 			descs := x.socket.GetDescs(min(n, x.socket.NumFreeTxSlots()))
 			for i := range descs {
+				x.pace.stamp(x.writer, let-n+i)
 				descs[i].Len = uint32(len(x.writer.Append(x.socket.GetFrame(descs[i])[:0])))
 				r.Bytes += uint64(descs[i].Len)
 			}
