@@ -32,6 +32,7 @@ type Report struct {
 	XDP       map[string]uint64 `json:"xdp"` // the XDP program's outcomes by reason, only those that happened
 	Ledger    umem.Ledger       `json:"ledger"`
 	CPU       CPUReport         `json:"cpu"`
+	Latency   *Latency          `json:"latency,omitempty"` // with --latency; NewReport leaves it out
 	Queues    []QueueReport     `json:"queues"`
 }
 

@@ -16,6 +16,9 @@ func (r Report) Line() string {
 	if r.GRO.In > 0 {
 		s += fmt.Sprintf("  gro %.1f:1", ratio(r.GRO.In, r.GRO.Out))
 	}
+	if r.Latency != nil {
+		s += "  latency " + r.Latency.String()
+	}
 	return s
 }
 
@@ -39,6 +42,10 @@ func (r Report) WriteText(w io.Writer) {
 	p("batch", "%.1f packets a poll; %s polls, %s at full budget, %s sleeps, %s wakeups", r.batch(), Count(r.total(func(q QueueReport) uint64 { return q.Polls })),
 		Count(r.total(func(q QueueReport) uint64 { return q.Squeezes })), Count(r.total(func(q QueueReport) uint64 { return q.Sleeps })), Count(r.total(func(q QueueReport) uint64 { return q.Wakeups })))
 	p("processor", "%.2f s user + %.2f s system = %.0f ns a packet", r.CPU.User, r.CPU.Sys, r.CPU.NsPerPacket)
+	if l := r.Latency; l != nil {
+		p("latency", "%s", l)
+		p("", "of %s stamped packets; %s without a stamp", Count(l.Packets), Count(l.Unstamped))
+	}
 	p("dropped", "%s by xrx%s", Count(r.Dropped()-r.Kernel.Lost()), bracket(reasons(r.Drops)))
 	p("", "%s by the kernel (rx_dropped %s, rx_ring_full %s), rx_invalid_descs %s, rx_fill_ring_empty_descs %s", Count(r.Kernel.Lost()),
 		Count(r.Kernel.RxDropped), Count(r.Kernel.RxRingFull), Count(r.Kernel.RxInvalidDescs), Count(r.Kernel.RxFillRingEmptyDescs))

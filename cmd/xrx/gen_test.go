@@ -31,7 +31,7 @@ func TestGenRefusesWrongFlagsInOneLine(t *testing.T) {
 		{[]string{"lo", "--engine", "warp"}, `--engine "warp"`},
 		{[]string{"lo", "--proto", "icmp"}, `--proto "icmp"`},
 		{[]string{"lo", "--flows", "0"}, "--flows 0"},
-		{[]string{"lo", "--flows", "65537"}, "--flows 65537"},
+		{[]string{"lo", "--flows", "1048577"}, "--flows 1048577"},
 		{[]string{"lo", "--flows", "many"}, "many"},
 		{[]string{"lo", "--burst", "0"}, "--burst 0"},
 		{[]string{"lo", "--size", "59"}, "--size 59"},

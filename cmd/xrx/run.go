@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,8 @@ type runOptions struct {
 	count    uint64
 	interval time.Duration
 	json     bool
+	latency  bool
+	profile  string
 	metrics  string
 	listen   netip.AddrPort // metrics, read; invalid: none
 }
@@ -60,6 +63,8 @@ func newRunCmd(e env) *cobra.Command {
 	fs.Uint64Var(&o.count, "count", 0, "stop after this many packets (0: no limit)")
 	fs.DurationVar(&o.interval, "interval", time.Second, "time between reports (0: only the summary)")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line instead of text")
+	fs.BoolVar(&o.latency, "latency", false, "measure how old the packets of xrx gen --stamp, on this machine, are when they are delivered")
+	fs.StringVar(&o.profile, "cpuprofile", "", "write a processor profile of the run to this file, for go tool pprof")
 	fs.StringVar(&o.metrics, "metrics", "", "serve Prometheus metrics on this port of loopback, or at this address, like 127.0.0.1:9780")
 	f.register(fs)
 	return c
@@ -93,18 +98,51 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx, consumerFor(o.count, stop)) }()
-	runErr := reporter.intervals(r, began, o.interval, ended)
-	reporter.summary(began, r.Snapshot())
-	var serveErr error
-	if server != nil {
-		serveErr = server.Close() // before Close, which may wait long with the receiver locked
+	consumer := consumerFor(o.count, stop)
+	if o.latency {
+		reporter.latency = newLatency()
+		consumer = latencyConsumer(reporter.latency, o.count, stop)
 	}
-	if err := errors.Join(r.Close(), serveErr); runErr == nil {
+	endProfile, err := profile(o.profile)
+	if err != nil {
+		return errors.Join(err, closeAll(r, server))
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx, consumer) }()
+	runErr := reporter.intervals(r, began, o.interval, ended)
+	if err := endProfile(); runErr == nil {
+		runErr = err
+	}
+	reporter.summary(began, r.Snapshot())
+	if err := closeAll(r, server); runErr == nil {
 		runErr = err
 	}
 	return runErr
+}
+
+func closeAll(r *xrx.Receiver, server *metrics.Server) (err error) {
+	if server != nil {
+		err = server.Close() // before the receiver's, which may wait long with the receiver locked
+	}
+	return errors.Join(r.Close(), err)
+}
+
+// profile begins a processor profile, if there is to be one; end writes it.
+func profile(path string) (end func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // consumerFor is what run does with packets: nothing, but for counting where it is to stop after some number.
@@ -120,6 +158,24 @@ func consumerFor(count uint64, stop func()) xrx.Consumer {
 	})
 }
 
+// latencyConsumer measures the packets' age, and stops after count of them as they were on the wire (0: never).
+func latencyConsumer(l *latency, count uint64, stop func()) xrx.Consumer {
+	if count == 0 {
+		return xrx.BatchHandler(l.take)
+	}
+	var n atomic.Uint64
+	return xrx.BatchHandler(func(batch []xrx.Packet) {
+		var some uint64
+		for _, p := range batch {
+			some += uint64(p.Count())
+		}
+		l.take(batch)
+		if n.Add(some) >= count {
+			stop()
+		}
+	})
+}
+
 // reporter prints what a run does: as text, as JSON lines, or as a table on a terminal.
 type reporter struct {
 	e       env
@@ -127,6 +183,7 @@ type reporter struct {
 	iface   string
 	mode    stats.Mode
 	display *display  // nil: not on a terminal
+	latency *latency  // nil: not measured
 	history []float64 // rates of the last intervals, in packets per second, for the display
 }
 
@@ -181,6 +238,7 @@ const historyMost = 512
 // print shows what happened from last to now.
 func (p *reporter) print(began, last, now stats.Snapshot) {
 	r := stats.NewReport("interval", p.iface, p.mode, began.At, last, now)
+	r.Latency = p.latency.interval()
 	switch {
 	case p.json:
 		r.WriteJSON(p.e.stdout)
@@ -197,6 +255,7 @@ func (p *reporter) print(began, last, now stats.Snapshot) {
 
 func (p *reporter) summary(began, last stats.Snapshot) {
 	r := stats.NewReport("summary", p.iface, p.mode, began.At, began, last)
+	r.Latency = p.latency.whole()
 	if p.json {
 		r.WriteJSON(p.e.stdout)
 		return

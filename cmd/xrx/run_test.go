@@ -18,6 +18,7 @@ import (
 
 	"xrx/internal/frames"
 	"xrx/internal/testnet"
+	"xrx/stats"
 )
 
 // traffic returns n UDP frames from a0 to b0 of as many flows as there are ports.
@@ -146,6 +147,7 @@ type line struct {
 	Delivered struct{ Packets, Segments, Bytes uint64 }
 	XDP       map[string]uint64
 	Ledger    map[string]int
+	Latency   *stats.Latency
 	Queues    []struct{ Rx struct{ Packets uint64 } }
 }
 

@@ -72,6 +72,9 @@ func charts(list []stats.Report) []chart {
 				return float64(r.GRO.In) / float64(r.GRO.Out)
 			})}})
 	}
+	if whole.Latency != nil {
+		all = append(all, latencyChart(list))
+	}
 	all = append(all, chart{ID: "fill", Title: "Fill ring", Note: "the emptiest queue, as each interval ended", Unit: "% full", Top: 100,
 		Lines: []series{of("level", lowestFill)}})
 	if len(whole.Queues) > 1 {
@@ -122,6 +125,27 @@ func lossChart(list []stats.Report) chart {
 	if len(c.Lines) == 0 {
 		c.Note = "nothing was lost"
 		c.Lines = []series{over(list, "lost", func(r stats.Report) float64 { return perSecond(0, r.Interval) })}
+	}
+	return c
+}
+
+// latencyChart has a line for each of three percentiles. The slowest packet of all is in a tile: it would hide the rest.
+func latencyChart(list []stats.Report) chart {
+	c := chart{ID: "latency", Title: "Latency of stamped packets", Note: "from the packet's turn in the sender to the consumer", Unit: "us"}
+	for _, l := range []struct {
+		name string
+		of   func(*stats.Latency) float64
+	}{
+		{"p50", func(l *stats.Latency) float64 { return l.P50 }},
+		{"p99", func(l *stats.Latency) float64 { return l.P99 }},
+		{"p99.9", func(l *stats.Latency) float64 { return l.P999 }},
+	} {
+		c.Lines = append(c.Lines, over(list, l.name, func(r stats.Report) float64 {
+			if r.Latency == nil || r.Latency.Packets == 0 {
+				return math.NaN()
+			}
+			return 1e6 * l.of(r.Latency)
+		}))
 	}
 	return c
 }

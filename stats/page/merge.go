@@ -10,11 +10,13 @@ import (
 func merge(list []stats.Report) stats.Report {
 	m := list[len(list)-1]
 	m.Drops, m.XDP, m.GRO.Reasons = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
+	m.Latency = nil
 	m.Interval, m.Rx, m.Delivered, m.Kernel, m.CPU = 0, stats.Rx{}, stats.Delivered{}, stats.Kernel{}, stats.CPUReport{}
 	m.GRO.In, m.GRO.Out, m.Queues, m.Consumers = 0, 0, nil, stats.Consumers{}
 	queues := map[int]int{} // number to place
 	for _, r := range list {
 		m.Interval += r.Interval
+		m.Latency = m.Latency.Worst(r.Latency)
 		rx(&m.Rx, r.Rx)
 		delivered(&m.Delivered, r.Delivered)
 		kernel(&m.Kernel, r.Kernel)

@@ -79,6 +79,9 @@ func tiles(r stats.Report) []tile {
 	if r.GRO.In > 0 {
 		list = append(list, tile{Name: "coalescing", Value: fmt.Sprintf("%.1f to 1", ratio(float64(r.GRO.In), float64(r.GRO.Out))), Note: stats.Count(r.GRO.In) + " in, " + stats.Count(r.GRO.Out) + " out"})
 	}
+	if l := r.Latency; l != nil && l.Packets > 0 {
+		list = append(list, tile{Name: "latency", Value: fmt.Sprintf("%.4g us", 1e6*l.P99), Note: "p99 of " + stats.Count(l.Packets) + " packets; " + l.String()})
+	}
 	return append(list, tile{Name: "ledger", Value: fmt.Sprintf("%d lost", r.Ledger.Lost), Note: fmt.Sprintf("of %s frames", stats.Count(uint64(max(r.Ledger.Total, 0)))), Bad: r.Ledger.Lost != 0})
 }
 

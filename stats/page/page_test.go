@@ -289,3 +289,31 @@ func FuzzNoInputBreaksThePage(f *testing.F) {
 		}
 	})
 }
+
+func TestThePageDrawsLatencyWhereItWasMeasured(t *testing.T) {
+	text := lines(t, 5, true)
+	if strings.Contains(write(t, text), `id="latency"`) {
+		t.Error("a run without latencies has a chart of them")
+	}
+	var with strings.Builder
+	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		l := fmt.Sprintf(`{"latency":{"packets":1000,"p50_s":1e-5,"p99_s":%de-5,"p99_9_s":1e-4,"max_s":0.01},`, i+2)
+		if i == 2 {
+			l = `{"latency":{"packets":0},` // nothing came
+		}
+		fmt.Fprintln(&with, l+line[1:])
+	}
+	page := write(t, with.String())
+	chart := page[strings.Index(page, `id="latency"`):]
+	for _, want := range []string{"p50: 10 us", "p99: 20 us", "p99: 30 us", "p99.9: 100 us"} {
+		if !strings.Contains(chart, want) {
+			t.Errorf("the chart does not say %q", want)
+		}
+	}
+	if strings.Contains(chart[:strings.Index(chart, "</svg>")], "NaN") {
+		t.Error("the interval without packets is drawn")
+	}
+	if !strings.Contains(page, "p99 of 1,000 packets") {
+		t.Error("no tile of the summary's p99")
+	}
+}
