@@ -43,6 +43,10 @@ func (r *Receiver) release() error {
 	for _, q := range r.queues {
 		errs = append(errs, q.close(deadline, held))
 	}
+	if r.mem != nil && held.Packets == 0 {
+		errs = append(errs, r.mem.Close())
+		r.mem = nil
+	}
 	if held.Packets > 0 {
 		errs = append(errs, held)
 	}
@@ -83,7 +87,9 @@ func (q *Queue) close(deadline time.Time, held *HeldError) error {
 	if q.pool != nil {
 		q.final, q.pool = q.pool.Audit(), nil
 	}
-	errs = append(errs, q.mem.Close())
+	if q.mem != q.receiver.mem { // a shared one is closed once, after all queues
+		errs = append(errs, q.mem.Close())
+	}
 	q.mem = nil
 	return errors.Join(errs...)
 }

@@ -17,19 +17,20 @@ import (
 type Config struct {
 	Queues []int // rx queues to bind; default: all that the interface has
 
-	Frames    int  // UMEM chunks per queue; default 4096
-	ChunkSize int  // bytes: 2048 or 4096; anything from 2048 with Unaligned; default 2048, or 4096 where the driver needs it (chunk.go)
-	Headroom  int  // bytes in front of XDP's own 256 for the hidden header; a multiple of 64, default 128
-	Unaligned bool // unaligned chunk mode
-	HugePages bool // 2 MiB pages, with a fallback that Mode.Notes names
-	RingSize  int  // descriptors in the fill ring, a power of two; default half of Frames, rounded down
-	RxSize    int  // descriptors in the rx ring, a power of two; default RingSize
+	Frames     int  // UMEM chunks per queue; default 4096
+	ChunkSize  int  // bytes: 2048 or 4096; anything from 2048 with Unaligned; default 2048, or 4096 where the driver needs it (chunk.go)
+	Headroom   int  // bytes in front of XDP's own 256 for the hidden header; a multiple of 64, default 128
+	Unaligned  bool // unaligned chunk mode
+	HugePages  bool // 2 MiB pages, with a fallback that Mode.Notes names
+	SharedUmem bool // one UMEM for all queues, each with its part of it and rings of its own (XDP_SHARED_UMEM), instead of one per queue
+	RingSize   int  // descriptors in the fill ring, a power of two; default half of Frames, rounded down
+	RxSize     int  // descriptors in the rx ring, a power of two; default RingSize
 
-	Attach       bpf.Mode // how the XDP program is attached: bpf.Auto (default), bpf.Native, bpf.Generic
-	Bind         xsk.Mode // how the sockets are bound: xsk.Auto (default), xsk.ZeroCopy, xsk.Copy
-	MultiBuffer  bool     // take packets that span several frames (XDP_USE_SG); always on where the MTU is above a chunk
-	NoNeedWakeup bool     // don't ask for XDP_USE_NEED_WAKEUP
-	TakeAll      bool     // take all traffic even on the interface that carries this machine's default route
+	Attach       bpf.Mode    // how the XDP program is attached: bpf.Auto (default), bpf.Native, bpf.Generic
+	Bind         xsk.Mode    // how the sockets are bound: xsk.Auto (default), xsk.ZeroCopy, xsk.Copy
+	MultiBuffer  MultiBuffer // take packets that span several frames: MultiBufferAuto (default), MultiBufferOn, MultiBufferOff
+	NoNeedWakeup bool        // don't ask for XDP_USE_NEED_WAKEUP
+	TakeAll      bool        // take all traffic even on the interface that carries this machine's default route
 
 	Match          string // which packets to take, in the manner of tcpdump (package match); others go to the kernel. Default: all
 	KeepManagement bool   // leave to the kernel what the machine is managed by (match.Management: ARP, neighbour discovery, SSH, DHCP, ...)

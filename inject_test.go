@@ -26,8 +26,14 @@ const bareBudget = 64
 func newBare(t testing.TB, cfg umem.Config, ring int, merge *gro.Config) *bare {
 	t.Helper()
 	mem, pools := fakekernel.NewUmem(t, cfg, 1)
+	return newBareOn(t, mem, pools[0], ring, merge)
+}
+
+// newBareOn is newBare with frames that lie in a region of others too.
+func newBareOn(t testing.TB, mem *umem.Umem, pool *umem.Pool, ring int, merge *gro.Config) *bare {
+	t.Helper()
 	k := fakekernel.New(mem, ring)
-	q := &Queue{cfg: &Config{Budget: bareBudget, GRO: merge}, mem: mem, pool: pools[0], sock: xsk.Over(k.Fill, k.Rx),
+	q := &Queue{cfg: &Config{Budget: bareBudget, GRO: merge}, mem: mem, pool: pool, sock: xsk.Over(k.Fill, k.Rx),
 		packetOffset: mem.PacketOffset(), in: make([]*umem.Header, 0, bareBudget), out: make([]Packet, 0, bareBudget),
 		metaRefused: func() bool { return false }}
 	(&poller{cfg: q.cfg, cpu: -1, event: -1}).adopt(q)

@@ -21,7 +21,7 @@ func TestJumboFramesArriveWholeOverSeveralBuffers(t *testing.T) {
 			for _, mode := range []bpf.Mode{bpf.Native, bpf.Generic} {
 				t.Run(fmt.Sprintf("mtu %d chunk %d %s", mtu, chunk, mode), func(t *testing.T) {
 					n := testnet.New(t, testnet.Options{MTU: mtu})
-					r := open(t, n, &xrx.Config{Attach: mode, ChunkSize: chunk, MultiBuffer: true})
+					r := open(t, n, &xrx.Config{Attach: mode, ChunkSize: chunk, MultiBuffer: xrx.MultiBufferOn})
 					payload := make([]byte, mtu)
 					for i := range payload {
 						payload[i] = byte(i * 11)

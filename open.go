@@ -48,12 +48,14 @@ func Open(iface string, cfg *Config) (r *Receiver, err error) {
 	if err = r.attach(ids); err != nil {
 		return r, err
 	}
-	for i, id := range ids {
-		q, err := r.openQueue(i, id)
-		if q != nil {
-			r.queues = append(r.queues, q) // also when it failed half-way: release takes it down
-		}
-		if err != nil {
+	for _, id := range ids {
+		r.queues = append(r.queues, &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused})
+	}
+	if err = r.memory(); err != nil {
+		return r, err
+	}
+	for n, q := range r.queues {
+		if err = r.openQueue(n, q); err != nil { // release takes down what was made of it
 			return r, err
 		}
 	}
@@ -117,21 +119,9 @@ func (r *Receiver) attach(ids []int) (err error) {
 // linkHeader is the most that precedes an IP packet of MTU bytes: Ethernet and two VLAN tags.
 const linkHeader = 14 + 2*4
 
-// openQueue makes queue number n: frames, socket, full fill ring, bind. The fill ring comes before the bind because
-// drivers take all descriptors at once when they are bound.
-func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
-	q = &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused}
-	if q.mem, err = umem.New(r.cfg.region()); err != nil {
-		return q, fmt.Errorf("xrx: %w", err)
-	}
-	if q.mem.HugeErr != nil && n == 0 {
-		r.mode.note("normal pages: %v", q.mem.HugeErr)
-	}
-	pools, err := q.mem.Split(1)
-	if err != nil {
-		return q, fmt.Errorf("xrx: %w", err)
-	}
-	q.pool, q.packetOffset = pools[0], q.mem.PacketOffset()
+// openQueue makes queue number n: socket, full fill ring, bind. The fill ring comes before the bind because drivers take
+// all descriptors at once when they are bound.
+func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 	q.in = make([]*umem.Header, 0, r.cfg.Budget)
 	q.out = make([]Packet, 0, r.cfg.Budget)
 	if r.cfg.GRO != nil {
@@ -140,20 +130,22 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 			g.MTU = r.iface.MTU // longer ones were merged by the kernel already (generic mode)
 		}
 		if q.gro, err = gro.New(q.pool, g); err != nil {
-			return q, fmt.Errorf("xrx: %w", err)
+			return fmt.Errorf("xrx: %w", err)
 		}
 	}
-	q.sock, err = xsk.Open(xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: id,
-		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup,
-		SG: r.cfg.MultiBuffer || r.iface.MTU+linkHeader > q.mem.Usable()})
-	if err != nil {
-		return q, fmt.Errorf("xrx: queue %d: %w", id, err)
+	sock := xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: q.id,
+		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup, SG: r.sg(q.mem.Usable())}
+	if r.cfg.SharedUmem && n > 0 {
+		sock.Share = r.queues[0].sock
+	}
+	if q.sock, err = xsk.Open(sock); err != nil {
+		return fmt.Errorf("xrx: queue %d: %w", q.id, err)
 	}
 	q.fill = fillring.New(q.sock.Fill, q.pool)
 	q.fill.Refill()
 	tried, err := q.sock.Bind(r.cfg.Bind, r.link.Mode() == bpf.Native)
 	if err != nil {
-		return q, fmt.Errorf("xrx: %w", err)
+		return fmt.Errorf("xrx: %w", err)
 	}
 	if n == 0 {
 		r.mode.bound(q.sock.Mode(), tried, r.link.Mode())
@@ -161,7 +153,7 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 			r.mode.note("driver %s receives frames of at most %d bytes whole into chunks of %d, and cuts longer ones: use larger chunks (--chunk 4096) or a smaller MTU", r.iface.Driver, most, q.mem.Config().ChunkSize)
 		}
 	} else if got := q.sock.Mode().String(); got != r.mode.Bind {
-		r.mode.note("queue %d is bound in another mode than the first: %s", id, got)
+		r.mode.note("queue %d is bound in another mode than the first: %s", q.id, got)
 	}
 	if r.cfg.Busy {
 		err := q.sock.BusyPoll(20, r.cfg.Budget)
@@ -170,5 +162,5 @@ func (r *Receiver) openQueue(n, id int) (q *Queue, err error) {
 		}
 		q.driven = err == nil && q.sock.Mode() == xsk.ZeroCopy
 	}
-	return q, nil
+	return nil
 }

@@ -95,8 +95,8 @@ func (p Packet) Meta() Meta {
 // Queue returns the rx queue that the packet arrived on.
 func (p Packet) Queue() int { return p.q.id }
 
-// Frame returns the number of the packet's (first) frame within its queue's UMEM, 0 .. Frames-1: a key for side
-// tables, stable until Release.
+// Frame returns the number of the packet's (first) frame within its queue's UMEM, 0 .. Frames-1, or with
+// Config.SharedUmem within that of all queues: a key for side tables, stable until Release.
 func (p Packet) Frame() int {
 	p.h.Check(p.gen)
 	return p.h.Index()

@@ -55,6 +55,11 @@ func newShares(queues int) *shares {
 }
 
 func (s *shares) take(p xrx.Packet) {
+	s.see(p)
+	s.arrived.Add(1)
+}
+
+func (s *shares) see(p xrx.Packet) {
 	q := &s.of[p.Queue()]
 	if q.cpus == nil {
 		q.cpus = affinity()
@@ -68,7 +73,6 @@ func (s *shares) take(p xrx.Packet) {
 		q.last = seq + 1
 		q.flows[flow] = true
 	}
-	s.arrived.Add(1)
 }
 
 func affinity() map[int]bool {

@@ -10,6 +10,7 @@ import (
 	"xrx/bpf"
 	"xrx/internal/netdev"
 	"xrx/match"
+	"xrx/umem"
 )
 
 // ErrDeleted is returned by Run when the interface was deleted, or moved to another network namespace.
@@ -27,7 +28,8 @@ type Receiver struct {
 	prog    *bpf.Program
 	link    *bpf.Attachment
 	watch   *netdev.Watch
-	queues  []*Queue // in the order of their numbers
+	mem     *umem.Umem // of all queues together, with SharedUmem
+	queues  []*Queue   // in the order of their numbers
 	pollers []*poller
 
 	panics   panicLog

@@ -18,7 +18,10 @@ import (
 // receiverFlags are the flags of every command that opens a receiver.
 type receiverFlags struct {
 	queues, mode, bind, cpu string
+	sg                      string
 	frames, chunk, ring     int
+	headroom                int
+	unaligned, shared       bool
 	budget, threads         int
 	gather                  time.Duration
 	busy, takeAll, sym      bool
@@ -31,7 +34,11 @@ type receiverFlags struct {
 func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.queues, "queues", "all", "rx queues: all, a number N (the first N), or a set like 0,2 or 4-7")
 	fs.IntVar(&f.frames, "frames", 4096, "UMEM frames per queue")
-	fs.IntVar(&f.chunk, "chunk", 0, "bytes per frame: 2048 or 4096 (0: 2048, or 4096 where the driver's zero-copy needs it)")
+	fs.IntVar(&f.chunk, "chunk", 0, "bytes per frame: 2048 or 4096, or any size from 2048 with --unaligned (0: 2048, or 4096 where the driver's zero-copy needs it)")
+	fs.BoolVar(&f.unaligned, "unaligned", false, "frames of any size, anywhere in the UMEM (unaligned chunk mode)")
+	fs.IntVar(&f.headroom, "headroom", 0, "bytes in front of each packet that are xrx's, beside XDP's 256; a multiple of 64 (0: 128)")
+	fs.BoolVar(&f.shared, "shared-umem", false, "one UMEM for all queues instead of one each")
+	fs.StringVar(&f.sg, "sg", "auto", "packets over several frames: auto (where the MTU asks for it), on or off")
 	fs.IntVar(&f.ring, "ring", 0, "descriptors in each ring, a power of two (0: half of --frames)")
 	fs.StringVar(&f.mode, "mode", "auto", "how the XDP program is attached: auto, native or skb")
 	fs.StringVar(&f.bind, "bind", "auto", "how sockets are bound: auto, zerocopy or copy")
@@ -50,7 +57,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 }
 
 func (f *receiverFlags) config() (*xrx.Config, error) {
-	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Busy: f.busy, TakeAll: f.takeAll,
+	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, Unaligned: f.unaligned, Headroom: f.headroom, SharedUmem: f.shared, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Busy: f.busy, TakeAll: f.takeAll,
 		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Match: f.match, KeepManagement: f.keepManagement}
 	if cfg.Gather = f.gather; f.gather == 0 {
 		cfg.Gather = -1
@@ -86,11 +93,23 @@ func (f *receiverFlags) config() (*xrx.Config, error) {
 	default:
 		return nil, usagef("--bind %q: want auto, zerocopy or copy", f.bind)
 	}
+	switch f.sg {
+	case "auto":
+	case "on":
+		cfg.MultiBuffer = xrx.MultiBufferOn
+	case "off":
+		cfg.MultiBuffer = xrx.MultiBufferOff
+	default:
+		return nil, usagef("--sg %q: want auto, on or off", f.sg)
+	}
 	if f.frames < 2 {
 		return nil, usagef("--frames %d: want at least 2", f.frames)
 	}
-	if f.chunk != 0 && f.chunk != 2048 && f.chunk != 4096 {
-		return nil, usagef("--chunk %d: want 2048 or 4096", f.chunk)
+	switch {
+	case f.chunk != 0 && f.chunk < 2048:
+		return nil, usagef("--chunk %d: want at least 2048", f.chunk)
+	case f.chunk != 0 && f.chunk != 2048 && f.chunk != 4096 && !f.unaligned:
+		return nil, usagef("--chunk %d: want 2048 or 4096, or --unaligned for other sizes", f.chunk)
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, usageError{err}

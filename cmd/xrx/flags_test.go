@@ -14,6 +14,13 @@ import (
 	"xrx/xsk"
 )
 
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 	for _, c := range []struct {
 		args string
@@ -29,6 +36,10 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 		{"", func(c *xrx.Config) any { return []int{c.Frames, c.ChunkSize, c.RingSize, c.RxSize} }, []int{4096, 0, 2048, 2048}},
 		{"--frames 1000", func(c *xrx.Config) any { return c.RingSize }, 256},
 		{"--frames 512 --chunk 4096 --ring 64", func(c *xrx.Config) any { return []int{c.Frames, c.ChunkSize, c.RingSize, c.RxSize} }, []int{512, 4096, 64, 64}},
+		{"--unaligned --chunk 3000 --headroom 192", func(c *xrx.Config) any { return []int{c.ChunkSize, c.Headroom, btoi(c.Unaligned)} }, []int{3000, 192, 1}},
+		{"", func(c *xrx.Config) any { return []any{c.Unaligned, c.SharedUmem, c.MultiBuffer, c.Threads} }, []any{false, false, xrx.MultiBufferAuto, 0}},
+		{"--shared-umem --threads 2 --sg on", func(c *xrx.Config) any { return []any{c.Unaligned, c.SharedUmem, c.MultiBuffer, c.Threads} }, []any{false, true, xrx.MultiBufferOn, 2}},
+		{"--sg off", func(c *xrx.Config) any { return c.MultiBuffer }, xrx.MultiBufferOff},
 		{"", func(c *xrx.Config) any { return c.Attach }, bpf.Auto},
 		{"--mode native", func(c *xrx.Config) any { return c.Attach }, bpf.Native},
 		{"--mode skb", func(c *xrx.Config) any { return c.Attach }, bpf.Generic},
