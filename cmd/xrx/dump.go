@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"xrx"
 	"xrx/gro"
+	"xrx/internal/backlog"
 	"xrx/internal/capture"
+	"xrx/stats"
 )
 
 // dumpOptions are the flags of dump that are not the receiver's.
@@ -22,6 +23,8 @@ type dumpOptions struct {
 	duration                time.Duration
 	write, read             string
 	buffer                  int // MiB per queue
+	rotate                  capture.Rotation
+	rotateSize              int // MB
 }
 
 func newDumpCmd(e env) *cobra.Command {
@@ -85,6 +88,9 @@ func newDumpCmd(e env) *cobra.Command {
 	fs.BoolVar(&o.print, "print", false, "with -w: print lines too")
 	fs.StringVarP(&o.read, "read", "r", "", "replay this pcap or pcapng file instead of receiving")
 	fs.IntVar(&o.buffer, "buffer", 32, "MiB per queue for packets that wait to be written")
+	fs.IntVar(&o.rotateSize, "rotate-size", 0, "with -w: go on in a new file after this many MB (0: never)")
+	fs.DurationVar(&o.rotate.Every, "rotate-every", 0, "with -w: go on in a new file after this time (0: never)")
+	fs.IntVar(&o.rotate.Files, "files", 0, "keep this many files of a rotation and delete older ones (0: keep all)")
 	f.register(fs)
 	return c
 }
@@ -103,6 +109,14 @@ func (o *dumpOptions) validate() error {
 		return usagef("--buffer %d: want 1 to %d MiB", o.buffer, 1<<14)
 	case o.link && o.json:
 		return usagef("-e is about lines: --json has no link layer")
+	case o.rotateSize < 0 || o.rotateSize > 1<<20:
+		return usagef("--rotate-size %d: want 1 to %d MB", o.rotateSize, 1<<20)
+	case (o.rotateSize > 0 || o.rotate.Every != 0 || o.rotate.Files != 0) && (o.write == "" || o.write == "-"):
+		return usagef("--rotate-size, --rotate-every and --files are about the files that -w writes: give -w FILE")
+	}
+	o.rotate.Size = int64(o.rotateSize) * 1e6
+	if err := o.rotate.Validate(); err != nil {
+		return usagef("%v (--rotate-size, --rotate-every, --files)", err)
 	}
 	return nil
 }
@@ -111,28 +125,23 @@ func (o *dumpOptions) validate() error {
 func (o *dumpOptions) lines() bool { return o.write == "" || o.print || o.json }
 
 // keep returns what of a packet must be copied for output.
-func (o *dumpOptions) keep() keep { return keep{whole: o.write != "" && !o.wire, wire: o.wire} }
+func (o *dumpOptions) keep() backlog.Keep {
+	return backlog.Keep{Whole: o.write != "" && !o.wire, Wire: o.wire}
+}
 
-// openOutput makes the output; closing it closes the file. iface is whose packets they are. stop is called when no more
-// packets are wanted.
-func (o *dumpOptions) openOutput(e env, iface, comment string, stop func()) (*dumpOutput, error) {
-	out := newDumpOutput(e.stdout, o, stop)
-	if o.write == "" {
-		return out, nil
+// openOutput makes the output; closing it closes the file. iface is whose packets they are, counts what a file says at
+// its end. stop is called when no more packets are wanted.
+func (o *dumpOptions) openOutput(e env, iface, comment string, began time.Time, counts func() capture.Counts, stop func()) (out *dumpOutput, err error) {
+	out = newDumpOutput(e.stdout, o, stop)
+	info := capture.Info{Iface: iface, Comment: comment, Program: "xrx dump"}
+	switch o.write {
+	case "":
+	case "-":
+		out.pcap, err = capture.Stream(e.stdout, info, began, counts)
+	default:
+		out.pcap, err = capture.CreateFiles(o.write, info, o.rotate, began, counts)
 	}
-	var w io.Writer = e.stdout
-	if o.write != "-" {
-		f, err := os.Create(o.write)
-		if err != nil {
-			return nil, err
-		}
-		w, out.file = f, f
-	}
-	var err error
-	if out.pcap, err = capture.NewWriter(w, capture.Info{Iface: iface, Comment: comment, Program: "xrx dump"}); err != nil {
-		return nil, errors.Join(err, out.closeFile())
-	}
-	return out, nil
+	return out, err
 }
 
 // dumpLive receives from an interface until ctx is done or the output has enough.
@@ -144,15 +153,23 @@ func dumpLive(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config, iface
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	mode := r.Mode()
-	out, err := o.openOutput(e, iface, "received by AF_XDP, "+mode.String(), stop)
+	began := r.Snapshot()
+	var l *backlog.Lanes
+	var ended atomic.Pointer[stats.Snapshot] // the receiver's last word, before it was closed
+	sum := func() dumpSummary {
+		if s := ended.Load(); s != nil {
+			return liveSummary(began, *s, l.Dropped())
+		}
+		return liveSummary(began, r.Snapshot(), l.Dropped())
+	}
+	out, err := o.openOutput(e, iface, "received by AF_XDP, "+mode.String(), began.At, func() capture.Counts { return sum().counts() }, stop)
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}
 	for _, n := range mode.Notes {
 		fmt.Fprintln(e.stderr, "xrx: warning:", n)
 	}
-	began := r.Snapshot()
-	l := newLanes(out, o.keep(), o.buffer<<20)
+	l = backlog.New(out, o.keep(), o.buffer<<20)
 	said := make(chan struct{})
 	go func() { // once it is true: from then on nothing is missed
 		defer close(said)
@@ -160,18 +177,18 @@ func dumpLive(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config, iface
 			fmt.Fprintf(e.stderr, "receiving on %s, %s\n", iface, mode)
 		}
 	}()
-	err = r.Run(ctx, xrx.BatchHandler(l.take))
+	err = r.Run(ctx, xrx.BatchHandler(l.Take))
 	stop()
 	<-said
 	last := r.Snapshot()
+	ended.Store(&last)
 	if closeErr := r.Close(); err == nil { // the interface is free before a slow output is
 		err = closeErr
 	}
-	l.finish()
-	sum := liveSummary(began, last, l)
-	if outErr := out.close(began.At, last.At, sum.received, sum.lost()); err == nil {
+	l.Finish()
+	if outErr := out.close(last.At); err == nil {
 		err = outErr
 	}
-	sum.print(e.stderr, out)
+	sum().print(e.stderr, out)
 	return err
 }

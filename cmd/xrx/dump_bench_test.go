@@ -3,16 +3,18 @@ package main
 import (
 	"io"
 	"testing"
+	"time"
 
 	"xrx"
 	"xrx/gro"
+	"xrx/internal/backlog"
 	"xrx/internal/capture"
 	"xrx/umem"
 )
 
 // benchPacket is a delivered packet of one frame with a verified checksum.
 func benchPacket(b *testing.B, size int) replayed {
-	r, err := newReplayer(&xrx.Config{Frames: 64, ChunkSize: 2048, Budget: 64, GRO: &gro.Config{}}, keep{})
+	r, err := newReplayer(&xrx.Config{Frames: 64, ChunkSize: 2048, Budget: 64, GRO: &gro.Config{}}, backlog.Keep{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,15 +37,15 @@ func benchPacket(b *testing.B, size int) replayed {
 func BenchmarkDumpCopy(b *testing.B) {
 	for _, c := range []struct {
 		name string
-		keep keep
+		keep backlog.Keep
 		size int
-	}{{"headers of 64 B", keep{}, 64}, {"headers of 1514 B", keep{}, 1514}, {"whole, 64 B", keep{whole: true}, 64}, {"whole, 1514 B", keep{whole: true}, 1514}} {
+	}{{"headers of 64 B", backlog.Keep{}, 64}, {"headers of 1514 B", backlog.Keep{}, 1514}, {"whole, 64 B", backlog.Keep{Whole: true}, 64}, {"whole, 1514 B", backlog.Keep{Whole: true}, 1514}} {
 		b.Run(c.name, func(b *testing.B) {
-			p, full, split := benchPacket(b, c.size), batch{room: 1 << 20}, xrx.Splitter{}
+			p, full, split := benchPacket(b, c.size), backlog.NewBatch(1<<20), xrx.Splitter{}
 			b.ReportAllocs()
 			for b.Loop() {
-				if !add(&full, c.keep, &split, p, record{at: 1, hash: 2, queue: 3}, 0) {
-					full.reset()
+				if !backlog.Add(full, c.keep, &split, p, backlog.Record{At: 1, Hash: 2, Queue: 3}, 0) {
+					full.Reset()
 				}
 			}
 		})
@@ -57,11 +59,11 @@ func BenchmarkDumpShow(b *testing.B) {
 		o    dumpOptions
 	}{{"line", dumpOptions{}}, {"json", dumpOptions{json: true}}, {"pcapng", dumpOptions{write: "-"}}} {
 		b.Run(c.name, func(b *testing.B) {
-			p, one, split := benchPacket(b, 64), batch{room: 1 << 20}, xrx.Splitter{}
-			add(&one, keep{whole: true}, &split, p, record{at: 1, hash: 2, queue: 3}, 0)
+			p, one, split := benchPacket(b, 64), backlog.NewBatch(1<<20), xrx.Splitter{}
+			backlog.Add(one, backlog.Keep{Whole: true}, &split, p, backlog.Record{At: 1, Hash: 2, Queue: 3}, 0)
 			out := newDumpOutput(io.Discard, &c.o, func() {})
 			if c.o.write != "" {
-				w, err := capture.NewWriter(io.Discard, capture.Info{})
+				w, err := capture.Stream(io.Discard, capture.Info{}, time.Time{}, nil)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -69,7 +71,7 @@ func BenchmarkDumpShow(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				out.show(&one, &one.records[0])
+				out.Show(one, &one.Records[0])
 			}
 			if out.err != nil {
 				b.Fatal(out.err)

@@ -5,12 +5,15 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -276,14 +279,82 @@ func TestADumpWhoseOutputFailsEndsAndSaysWhy(t *testing.T) {
 	s := n.Sender()
 	f := frames.UDP(addrOf(n.A, 1000), addrOf(n.B, 9), make([]byte, 100))
 	f.SrcMAC, f.DstMAC = n.A.MAC, n.B.MAC
-	d := startDump(t, n, "-w", "/dev/full")
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := startDump(t, n, "-w", path)
+	reader.Close()
 	s.Send(f.Append(nil))
 	select {
 	case code := <-d.code:
-		if code != 1 || !strings.Contains(d.stderr.String(), "no space left") {
+		if code != 1 || !strings.Contains(d.stderr.String(), "broken pipe") {
 			t.Errorf("code %d, stderr %q", code, d.stderr.String())
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("goes on without its file")
+	}
+}
+
+func TestDumpRotatesItsFilesAndLosesNothingBetweenThem(t *testing.T) {
+	testnet.Require(t, "root", "veth", "afxdp", "cmd:tcpdump")
+	testnet.NoLeaks(t)
+	n := testnet.New(t, testnet.Options{})
+	dir := t.TempDir()
+	d := startDump(t, n, "-w", filepath.Join(dir, "b0.pcapng"), "--json", "--wire", "--rotate-size", "1", "--gro", "off", bigRings)
+	const count = 3000
+	s := n.Sender()
+	var sent [][]byte
+	for i := range count {
+		f := frames.UDP(addrOf(n.A, 1000), addrOf(n.B, 9), fmt.Appendf(make([]byte, 1000), "%06d", i))
+		f.SrcMAC, f.DstMAC = n.A.MAC, n.B.MAC
+		sent = append(sent, f.Append(nil))
+	}
+	s.Send(sent...)
+	d.await("everything is shown", func() bool { return d.segsShown() >= count })
+	d.interrupt()
+	sum := d.end()
+	names, err := filepath.Glob(filepath.Join(dir, "b0_0*.pcapng"))
+	if err != nil || len(names) < 4 || sum.dropped != 0 {
+		t.Fatalf("files %v, %v; %+v", names, err, sum)
+	}
+	var got [][]byte
+	lines := 0
+	for _, name := range names { // Glob sorts
+		if info, err := os.Stat(name); err != nil || info.Size() > 1e6 {
+			t.Errorf("%s: %d bytes, %v", name, info.Size(), err)
+		}
+		got = append(got, fileBytes(t, name)...)
+		text, err := exec.Command("tcpdump", "-n", "-r", name).Output()
+		if err != nil {
+			t.Error(err)
+		}
+		lines += bytes.Count(text, []byte("\n"))
+	}
+	if lines != len(got) || lines != sum.shown {
+		t.Errorf("tcpdump shows %d packets, %d in the files, %d shown", lines, len(got), sum.shown)
+	}
+	got = slices.DeleteFunc(got, func(b []byte) bool { return len(b) != len(sent[0]) })
+	if !slices.EqualFunc(got, sent, bytes.Equal) {
+		t.Errorf("%d packets sent, %d in the files, not the same", count, len(got))
+	}
+}
+
+func TestAReplayRotatesByThePacketsTimeAndKeepsTheNewestFiles(t *testing.T) {
+	dir := t.TempDir()
+	in := captureFile(t, stream(udp4(), 100, 100, 100*time.Millisecond)...)
+	_, stderr := replayFile(t, in, "-w", filepath.Join(dir, "x.pcapng"), "--rotate-every", "2s", "--files", "3")
+	names, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(names) != 3 || !strings.Contains(names[0], "x_00003_") || !strings.Contains(stderr, "100 written") {
+		t.Fatalf("files %v, %q", names, stderr)
+	}
+	for _, name := range names {
+		if got := len(fileBytes(t, name)); got != 20 {
+			t.Errorf("%s has %d packets", name, got)
+		}
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"os"
 	"time"
 
+	"xrx/internal/backlog"
 	"xrx/internal/capture"
 	"xrx/internal/decode"
 	"xrx/umem"
@@ -15,11 +15,11 @@ import (
 // dumpOutput prints packets and writes them to a file. One goroutine uses it. After the first error, and after the last
 // packet that was asked for, it takes packets and does nothing.
 type dumpOutput struct {
-	o    *dumpOptions
-	text *bufio.Writer
-	pcap *capture.Writer // nil: no -w
-	file *os.File        // nil: none, or standard output
-	stop func()          // called when no more packets are wanted
+	o     *dumpOptions
+	text  *bufio.Writer
+	pcap  *capture.Files // nil: no -w
+	stop  func()         // called when no more packets are wanted
+	swept bool           // nothing was shown since the last flush
 
 	shown uint64 // packets that were printed or written
 	done  bool
@@ -30,11 +30,11 @@ type dumpOutput struct {
 }
 
 func newDumpOutput(stdout io.Writer, o *dumpOptions, stop func()) *dumpOutput {
-	return &dumpOutput{o: o, text: bufio.NewWriterSize(stdout, 1<<16), stop: stop}
+	return &dumpOutput{o: o, text: bufio.NewWriterSize(stdout, 1<<16), stop: stop, swept: true}
 }
 
-// show prints and writes one packet of a batch.
-func (out *dumpOutput) show(b *batch, r *record) {
+// Show prints and writes one packet of a batch.
+func (out *dumpOutput) Show(b *backlog.Batch, r *backlog.Record) {
 	if out.done {
 		return
 	}
@@ -51,11 +51,11 @@ func (out *dumpOutput) show(b *batch, r *record) {
 	}
 }
 
-func (out *dumpOutput) print(b *batch, r *record) {
+func (out *dumpOutput) print(b *backlog.Batch, r *backlog.Record) {
 	p := &out.packet
-	p.Decode(b.bytes[r.data.from:r.data.to], r.length)
-	info := decode.Info{Time: time.Unix(0, r.at), Queue: r.queue, Hash: r.hash, Segs: r.merged.Segs, GSOSize: r.merged.GSOSize,
-		Checksum: checksum(r.csum, p), Captured: r.captured}
+	p.Decode(b.Data(r), r.Length)
+	info := decode.Info{Time: time.Unix(0, r.At), Queue: r.Queue, Hash: r.Hash, Segs: r.Merged.Segs, GSOSize: r.Merged.GSOSize,
+		Checksum: checksum(r.Csum, p), Captured: r.Captured}
 	if out.o.json {
 		out.line = p.AppendJSON(out.line[:0], &info)
 	} else {
@@ -81,20 +81,15 @@ func checksum(c umem.Csum, p *decode.Packet) decode.Checksum {
 }
 
 // write writes a packet to the file, or the packets that it was on the wire.
-func (out *dumpOutput) write(b *batch, r *record) {
-	at, from := time.Unix(0, r.at), r.data.to
-	if r.wire.from == r.wire.to || r.wire.to-r.wire.from != r.merged.Segs {
-		out.fail(out.pcap.Write(at, b.bytes[r.data.from:r.data.to], r.length, r.queue, r.merged))
-		return
+func (out *dumpOutput) write(b *backlog.Batch, r *backlog.Record) {
+	at := time.Unix(0, r.At)
+	if out.o.read != "" {
+		out.fail(out.pcap.Advance(at)) // in a replay the time is the packets'
+	} else if out.swept {
+		out.fail(out.pcap.Advance(time.Now()))
 	}
-	for _, n := range b.lengths[r.wire.from:r.wire.to] {
-		length := n
-		if r.merged.Segs == 1 {
-			length = r.length
-		}
-		out.fail(out.pcap.Write(at, b.bytes[from:from+n], length, r.queue, capture.Merged{}))
-		from += n
-	}
+	out.swept = false
+	out.fail(b.WriteTo(out.pcap, r))
 }
 
 func (out *dumpOutput) fail(err error) {
@@ -103,11 +98,12 @@ func (out *dumpOutput) fail(err error) {
 	}
 }
 
-// flush writes what was gathered, so that whoever reads along sees it.
-func (out *dumpOutput) flush() {
+// Flush writes what was gathered, so that whoever reads along sees it.
+func (out *dumpOutput) Flush() {
 	if out.err != nil {
 		return
 	}
+	out.swept = true
 	out.fail(out.text.Flush())
 	if out.pcap != nil {
 		out.fail(out.pcap.Flush())
@@ -118,18 +114,14 @@ func (out *dumpOutput) flush() {
 	}
 }
 
-// close ends the file, with what was received and lost on the interface, and returns the first error of all.
-func (out *dumpOutput) close(began, ended time.Time, received, lost uint64) error {
-	out.flush()
-	if out.pcap != nil && out.err == nil {
-		out.fail(out.pcap.Close(began, ended, received, lost))
+// close ends the file and returns the first error of all.
+func (out *dumpOutput) close(ended time.Time) error {
+	out.Flush()
+	if out.pcap == nil {
+		return out.err
 	}
-	return errors.Join(out.err, out.closeFile())
-}
-
-func (out *dumpOutput) closeFile() error {
-	if out.file == nil {
-		return nil
+	if out.err != nil {
+		return errors.Join(out.err, out.pcap.Abandon())
 	}
-	return out.file.Close()
+	return out.pcap.Close(ended)
 }

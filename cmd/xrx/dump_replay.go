@@ -11,6 +11,7 @@ import (
 
 	"xrx"
 	"xrx/gro"
+	"xrx/internal/backlog"
 	"xrx/internal/capture"
 	"xrx/umem"
 )
@@ -23,14 +24,14 @@ type replayer struct {
 	pool   *umem.Pool
 	engine *gro.Engine
 	out    *dumpOutput
-	keep   keep
+	keep   backlog.Keep
 	split  xrx.Splitter
-	batch  batch
+	batch  *backlog.Batch
 
-	burst []*umem.Header // packets that came since the last poll
-	first int64          // time of the first of them
-	now   int64          // time of the last packet: never goes back
-	notes []record       // by frame: what the file says about the packet that starts in it
+	burst []*umem.Header   // packets that came since the last poll
+	first int64            // time of the first of them
+	now   int64            // time of the last packet: never goes back
+	notes []backlog.Record // by frame: what the file says about the packet that starts in it
 	sum   dumpSummary
 }
 
@@ -52,8 +53,8 @@ func (p replayed) ResegmentWith(s *xrx.Splitter) iter.Seq[[][]byte] {
 }
 
 var (
-	_ delivered = xrx.Packet{}
-	_ delivered = replayed{}
+	_ backlog.Delivered = xrx.Packet{}
+	_ backlog.Delivered = replayed{}
 )
 
 // dumpFile replays a file until its end, the end of ctx, or the output has enough.
@@ -77,14 +78,14 @@ func dumpFile(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	if r.out, err = o.openOutput(e, in.Iface(), "replayed from "+o.read, stop); err != nil {
+	counts := func() capture.Counts { return capture.Counts{Received: r.sum.received} }
+	if r.out, err = o.openOutput(e, in.Iface(), "replayed from "+o.read, packet.Time, counts, stop); err != nil {
 		return err
 	}
 	chosen, err := cfg.Expression()
 	if err != nil {
 		return err
 	}
-	began := packet.Time
 	for readErr == nil && ctx.Err() == nil && err == nil {
 		if chosen.Match(packet.Data) {
 			err = r.take(packet)
@@ -97,7 +98,7 @@ func dumpFile(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config) (err 
 	if readErr != nil && !errors.Is(readErr, io.EOF) {
 		err = errors.Join(err, fmt.Errorf("%s: %w", o.read, readErr))
 	}
-	if outErr := r.out.close(began, time.Unix(0, r.now), r.sum.received, 0); err == nil {
+	if outErr := r.out.close(time.Unix(0, r.now)); err == nil {
 		err = outErr
 	}
 	r.sum.ledger = r.pool.Audit()
@@ -115,7 +116,7 @@ func same(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(ia, ib)
 }
 
-func newReplayer(cfg *xrx.Config, k keep) (_ *replayer, err error) {
+func newReplayer(cfg *xrx.Config, k backlog.Keep) (_ *replayer, err error) {
 	mem, err := umem.New(umem.Config{Frames: cfg.Frames, ChunkSize: cfg.ChunkSize, HugePages: cfg.HugePages})
 	if err != nil {
 		return nil, err
@@ -133,8 +134,8 @@ func newReplayer(cfg *xrx.Config, k keep) (_ *replayer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &replayer{cfg: cfg, mem: mem, pool: pools[0], engine: engine, keep: k, batch: batch{room: 1 << 40},
-		notes: make([]record, cfg.Frames), sum: dumpSummary{replay: true}}, nil
+	return &replayer{cfg: cfg, mem: mem, pool: pools[0], engine: engine, keep: k, batch: backlog.NewBatch(1 << 40),
+		notes: make([]backlog.Record, cfg.Frames), sum: dumpSummary{replay: true}}, nil
 }
 
 func (r *replayer) close() error { return r.mem.Close() }
@@ -153,9 +154,9 @@ func (r *replayer) take(p capture.Packet) error {
 	if err != nil {
 		return err
 	}
-	note := record{at: p.Time.UnixNano(), queue: p.Queue, length: p.Length}
+	note := backlog.Record{At: p.Time.UnixNano(), Queue: p.Queue, Length: p.Length}
 	if p.Length > len(p.Data) {
-		note.captured = len(p.Data)
+		note.Captured = len(p.Data)
 		r.sum.cutOff++
 	}
 	r.notes[h.Index()] = note
@@ -256,22 +257,22 @@ func (r *replayer) show(h *umem.Header, was capture.Merged) {
 	r.pool.Deliver(h)
 	p, note := replayed{r.mem, h}, r.notes[h.Index()]
 	if h.Segs > 1 { // made of several: only a packet that is alone can have been cut off
-		note.length, note.captured = 0, 0
+		note.Length, note.Captured = 0, 0
 	}
-	add(&r.batch, r.keep, &r.split, p, note, 0)
-	b := &r.batch.records[len(r.batch.records)-1]
+	backlog.Add(r.batch, r.keep, &r.split, p, note, 0)
+	b := &r.batch.Records[len(r.batch.Records)-1]
 	if was.Segs > 1 {
-		b.merged = was
+		b.Merged = was
 	}
 	r.sum.delivered++
-	r.sum.segments += uint64(b.merged.Segs)
+	r.sum.segments += uint64(b.Merged.Segs)
 	r.pool.ReleaseLocal(h, h.Gen())
 }
 
 // present gives the batch to the output.
 func (r *replayer) present() {
-	for i := range r.batch.records {
-		r.out.show(&r.batch, &r.batch.records[i])
+	for i := range r.batch.Records {
+		r.out.Show(r.batch, &r.batch.Records[i])
 	}
-	r.batch.reset()
+	r.batch.Reset()
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"xrx/internal/backlog"
+	"xrx/internal/capture"
 	"xrx/stats"
 	"xrx/umem"
 )
@@ -19,12 +21,15 @@ type dumpSummary struct {
 	replay              bool
 }
 
-func liveSummary(began, last stats.Snapshot, l *lanes) dumpSummary {
+func liveSummary(began, last stats.Snapshot, d backlog.Dropped) dumpSummary {
 	r := stats.NewReport("summary", "", stats.Mode{}, began.At, began, last)
-	s := dumpSummary{received: r.Rx.Packets, delivered: r.Delivered.Packets, segments: r.Delivered.Segments,
-		kernel: r.Kernel.Lost(), xrx: r.Dropped() - r.Kernel.Lost(), ledger: r.Ledger}
-	s.unshown, s.output = l.dropped()
-	return s
+	return dumpSummary{received: r.Rx.Packets, delivered: r.Delivered.Packets, segments: r.Delivered.Segments,
+		kernel: r.Kernel.Lost(), xrx: r.Dropped() - r.Kernel.Lost(), unshown: d.Packets, output: d.Wire, ledger: r.Ledger}
+}
+
+// counts are what a file says of the capture so far.
+func (s dumpSummary) counts() capture.Counts {
+	return capture.Counts{Received: s.received, Kernel: s.kernel, Xrx: s.xrx, Output: s.output}
 }
 
 // lost is how many packets on the wire did not come through.

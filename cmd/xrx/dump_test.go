@@ -78,7 +78,7 @@ func captureFile(t *testing.T, packets ...stamped) string {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(dumpEpoch, dumpEpoch, uint64(len(packets)), 0); err != nil {
+	if err := w.Close(capture.Statistics{Began: dumpEpoch, Ended: dumpEpoch, Counts: capture.Counts{Received: uint64(len(packets))}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -341,6 +341,12 @@ func TestDumpRefusesInOneLine(t *testing.T) {
 		{[]string{"-r", good, "--print"}, 2, "--print"},
 		{[]string{"-r", good, "-w", "-", "--json"}, 2, "standard output"},
 		{[]string{"-r", good, "-e", "--json"}, 2, "-e"},
+		{[]string{"-r", good, "--files", "3"}, 2, "--files"},
+		{[]string{"-r", good, "-w", "-", "--rotate-size", "3"}, 2, "-w FILE"},
+		{[]string{"-r", good, "-w", "x", "--files", "3"}, 2, "by size or time"},
+		{[]string{"-r", good, "-w", "x", "--rotate-every", "1ms"}, 2, "at least 1s"},
+		{[]string{"-r", good, "-w", "x", "--rotate-size", "-1"}, 2, "--rotate-size"},
+		{[]string{"-r", good, "-w", "/dev/full"}, 1, "no space left"},
 		{[]string{"-r", good, "-n", "many"}, 2, "many"},
 		{[]string{"-r", good, "-n", "-1"}, 2, "-1"},
 		{[]string{"-r", good, "--duration", "-1s"}, 2, "--duration"},

@@ -42,7 +42,7 @@ func write(t *testing.T, packets []Packet) []byte {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Close(t0, t0.Add(time.Minute), 1000, 7); err != nil {
+	if err := w.Close(Statistics{Began: t0, Ended: t0.Add(time.Minute), Counts: Counts{Received: 1000, Kernel: 4, Xrx: 2, Output: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	return file.Bytes()
@@ -119,7 +119,7 @@ func TestAnotherReaderFindsPacketsInterfaceAndComments(t *testing.T) {
 	if s := r.SectionInfo(); s.Application != "xrx test" || s.Hardware == "" || s.OS != iface.OS {
 		t.Errorf("section %+v", s)
 	}
-	if stats.PacketsReceived != 1000 || stats.PacketsDropped != 7 {
+	if stats.PacketsReceived != 1004 || stats.PacketsDropped != 7 {
 		t.Errorf("statistics %+v", stats)
 	}
 }

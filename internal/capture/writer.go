@@ -27,20 +27,24 @@ type Info struct {
 // Writer writes one pcapng section with one Ethernet interface and nanosecond timestamps
 // (draft-ietf-opsawg-pcapng, sections 4.1 to 4.3). It is used by one goroutine.
 type Writer struct {
-	ng    *pcapgo.NgWriter
-	queue uint32 // of the packet being written: pcapgo wants a pointer
+	ng       *pcapgo.NgWriter
+	buf      *bufio.Writer // what ng writes into, too
+	queue    uint32        // of the packet being written: pcapgo wants a pointer
+	comments [1]string
+	written  uint64 // packets
 }
 
 // NewWriter writes the headers to w.
 func NewWriter(w io.Writer, info Info) (*Writer, error) {
 	system := operatingSystem()
-	ng, err := pcapgo.NewNgWriterInterface(bufio.NewWriterSize(w, writeBuffer), pcapgo.NgInterface{
+	buf := bufio.NewWriterSize(w, writeBuffer) // pcapgo's own bufio.NewWriter returns it as it is
+	ng, err := pcapgo.NewNgWriterInterface(buf, pcapgo.NgInterface{
 		Name: info.Iface, Comment: info.Comment, OS: system, LinkType: layers.LinkTypeEthernet, TimestampResolution: 9,
 	}, pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Hardware: runtime.GOARCH, OS: system, Application: info.Program}})
 	if err != nil {
 		return nil, fmt.Errorf("write capture: %w", err)
 	}
-	return &Writer{ng: ng}, nil
+	return &Writer{ng: ng, buf: buf}, nil
 }
 
 // operatingSystem is "Linux 6.18.44": what uname -sr says (proc(5), /proc/sys/kernel).
@@ -58,27 +62,24 @@ func (w *Writer) Write(at time.Time, data []byte, length int, queue int, merged 
 	w.queue = uint32(queue)
 	options := pcapgo.NgPacketOptions{Queue: &w.queue}
 	if merged.Segs > 1 {
-		options.Comments = []string{merged.String()}
+		w.comments[0] = merged.String()
+		options.Comments = w.comments[:]
 	}
 	ci := gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(data), Length: max(length, len(data))}
 	if err := w.ng.WritePacketWithOptions(ci, data, options); err != nil {
 		return fmt.Errorf("write capture: %w", err)
 	}
+	w.written++
 	return nil
 }
 
-// Close writes the interface's statistics, received and dropped since the capture began, and what was gathered. It
-// does not close the file.
-func (w *Writer) Close(began, ended time.Time, received, dropped uint64) error {
-	err := w.ng.WriteInterfaceStats(0, pcapgo.NgInterfaceStatistics{LastUpdate: ended, StartTime: began, EndTime: ended,
-		PacketsReceived: received, PacketsDropped: dropped})
-	if err == nil {
-		err = w.ng.Flush()
-	}
-	if err != nil {
+// Close writes the interface's statistics and what was gathered. It does not close the file.
+func (w *Writer) Close(s Statistics) error {
+	s.written = w.written
+	if _, err := w.buf.Write(s.block()); err != nil {
 		return fmt.Errorf("write capture: %w", err)
 	}
-	return nil
+	return w.Flush()
 }
 
 // Flush writes what was gathered.
