@@ -220,7 +220,7 @@ func TestTcpdumpPrintsTheSame(t *testing.T) {
 			line = strings.TrimPrefix(line[:strings.Index(line, " segs=")], "18:25:01.123456 ")
 			want, names = append(want, line), append(names, c2.name)
 		}
-		if err := w.Close(at, at, 0, 0); err != nil {
+		if err := w.Close(capture.Statistics{Began: at, Ended: at}); err != nil {
 			t.Fatal(err)
 		}
 		f.Close()
