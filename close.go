@@ -27,6 +27,8 @@ func (r *Receiver) release() error {
 		r.watch.Close()
 		r.watch = nil
 	}
+	errs = append(errs, r.follow.namespace.Close())
+	r.follow.namespace = nil
 	if r.link != nil {
 		errs = append(errs, r.link.Close())
 		r.link = nil

@@ -49,6 +49,7 @@ type Config struct {
 
 	PanicFatal bool              // a consumer's panic ends Run, which returns it (*PanicError); default: it costs one packet and is counted
 	OnPanic    func(*PanicError) // told of each consumer's first panic, on the goroutine that it happened on; default: the standard logger
+	OnEvent    func(Event)       // called by Run with what happens to the interface (event.go), on its goroutine: it must not wait for Run
 
 	CloseTimeout time.Duration // how long Close waits for packets that consumers hold; default 2s
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"xrx/bpf"
 	"xrx/fillring"
@@ -45,9 +46,17 @@ func Open(iface string, cfg *Config) (r *Receiver, err error) {
 			r = nil
 		}
 	}()
+	if r.follow.namespace, err = netdev.CurrentNamespace(); err != nil {
+		return r, fmt.Errorf("xrx: %w", err)
+	}
+	if r.watch, err = netdev.NewWatch(r.iface.Index); err != nil { // before attaching: some drivers take the link down for that
+		return r, fmt.Errorf("xrx: %w", err)
+	}
+	r.follow.attached = time.Now()
 	if err = r.attach(ids); err != nil {
 		return r, err
 	}
+	r.watch.ExpectProgram()
 	for _, id := range ids {
 		r.queues = append(r.queues, &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused})
 	}
@@ -62,8 +71,7 @@ func Open(iface string, cfg *Config) (r *Receiver, err error) {
 	if err = r.openPollers(); err != nil {
 		return r, err
 	}
-	r.watch, err = netdev.NewWatch(r.iface.Index)
-	return r, err
+	return r, nil
 }
 
 // queues returns the rx queues to bind, in order, checked against what the interface has.

@@ -3,7 +3,6 @@ package xrx
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -31,6 +30,7 @@ type Receiver struct {
 	mem     *umem.Umem // of all queues together, with SharedUmem
 	queues  []*Queue   // in the order of their numbers
 	pollers []*poller
+	follow  follower // what happens to the interface
 
 	panics   panicLog
 	lifeline string // why packets must be taken with care here; "" if they needn't
@@ -88,8 +88,8 @@ func (r *Receiver) wait(ctx context.Context, ended <-chan error) (left int, err 
 		case err := <-ended:
 			return len(r.pollers) - 1, err
 		case e := <-r.watch.C:
-			if e == netdev.Deleted {
-				return len(r.pollers), fmt.Errorf("%w: %s", ErrDeleted, r.iface.Name)
+			if err := r.event(e); err != nil {
+				return len(r.pollers), err
 			}
 		}
 	}
@@ -108,9 +108,6 @@ func joinOnce(errs []error) error {
 	}
 	return errors.Join(out...)
 }
-
-// Interface returns the name of the interface.
-func (r *Receiver) Interface() string { return r.iface.Name }
 
 // Mode returns what was negotiated.
 func (r *Receiver) Mode() Mode { return r.mode }

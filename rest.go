@@ -84,7 +84,7 @@ func (q *Queue) wake() error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV):
-		return fmt.Errorf("%w: %s", ErrDeleted, q.receiver.iface.Name)
+		return fmt.Errorf("%w: %s", ErrDeleted, q.receiver.Interface())
 	default:
 		return fmt.Errorf("xrx: wake queue %d: %w", q.id, err)
 	}

@@ -17,7 +17,7 @@ import (
 func (r *Receiver) Snapshot() stats.Snapshot {
 	r.mu.Lock() // not while Close takes things away
 	defer r.mu.Unlock()
-	s := stats.Snapshot{At: time.Now(), CPU: stats.CPU(sys.ProcessUsage()), XDP: map[string]uint64{}}
+	s := stats.Snapshot{At: time.Now(), CPU: stats.CPU(sys.ProcessUsage()), XDP: map[string]uint64{}, Events: r.follow.counts.all()}
 	if r.prog != nil {
 		if c, err := r.prog.Counters(); err == nil {
 			for reason, n := range c.Total {

@@ -105,3 +105,11 @@ func (e *Engine) emit(h *umem.Header) {
 	e.out[e.nout] = h
 	e.nout++
 }
+
+// SetMTU says that the interface's MTU is another one now: Config.MTU. It belongs to the goroutine that calls Receive.
+func (e *Engine) SetMTU(mtu int) {
+	e.cfg.MTU = mtu
+	if e.mtu = mtu; mtu == 0 {
+		e.mtu = 1 << 30
+	}
+}

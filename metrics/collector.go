@@ -72,7 +72,7 @@ func labelNames(d *stats.Desc) (names []string) {
 
 // knownReasons are, by field of the JSON line, reasons whose first occurrence an alert must see. Why GRO did not merge
 // is no fault: those appear when they happen.
-var knownReasons = map[string][]string{"xdp": xdpReasons(), "drops": dropReasons()}
+var knownReasons = map[string][]string{"xdp": xdpReasons(), "drops": dropReasons(), "events": stats.EventNames[:]}
 
 func xdpReasons() (list []string) {
 	for r := range bpf.NumReasons {

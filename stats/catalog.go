@@ -61,15 +61,16 @@ func (d *Desc) Each(s *Snapshot, f func(queue int, label string, v float64)) {
 
 // Layers: who counts.
 const (
-	layerXDP    = "XDP program"
-	layerKernel = "kernel (XDP_STATISTICS)"
-	layerQueue  = "queue"
-	layerUmem   = "umem and queue"
-	layerGuard  = "containment"
-	layerFill   = "fillring"
-	layerGRO    = "gro"
-	layerLedger = "ledger"
-	layerOS     = "kernel (rusage)"
+	layerXDP     = "XDP program"
+	layerKernel  = "kernel (XDP_STATISTICS)"
+	layerNetlink = "kernel (netlink)"
+	layerQueue   = "queue"
+	layerUmem    = "umem and queue"
+	layerGuard   = "containment"
+	layerFill    = "fillring"
+	layerGRO     = "gro"
+	layerLedger  = "ledger"
+	layerOS      = "kernel (rusage)"
 )
 
 const (
@@ -83,6 +84,10 @@ var Catalog = []Desc{
 	{Metric: "xrx_xdp_outcomes_total", Label: "reason", JSON: "xdp", Text: "xdp", Layer: layerXDP,
 		Help:   "Packets by what the XDP program did with them. Each is redirected, no_socket, not_matched or disabled; other reasons say more about those redirected.",
 		wholes: func(s *Snapshot) map[string]uint64 { return s.XDP }},
+
+	{Metric: "xrx_interface_events_total", Label: "event", JSON: "events", Text: "events", Layer: layerNetlink,
+		Help:   "What happened to the interface while it was received from: link_down, link_up, program_detached and others.",
+		wholes: func(s *Snapshot) map[string]uint64 { return s.Events }},
 
 	{Metric: "xrx_kernel_rx_dropped_total", JSON: "kernel.rx_dropped", Text: "dropped", Layer: layerKernel,
 		Help:  "Packets that the kernel dropped: no frame in the fill ring, or the packet too long for a frame.",

@@ -29,7 +29,8 @@ type Report struct {
 	Drops     map[string]uint64 `json:"drops"` // by reason, only those that happened
 	Consumers Consumers         `json:"consumers"`
 	Kernel    Kernel            `json:"kernel"`
-	XDP       map[string]uint64 `json:"xdp"` // the XDP program's outcomes by reason, only those that happened
+	XDP       map[string]uint64 `json:"xdp"`    // the XDP program's outcomes by reason, only those that happened
+	Events    map[string]uint64 `json:"events"` // what happened to the interface, by kind, only what happened
 	Ledger    umem.Ledger       `json:"ledger"`
 	CPU       CPUReport         `json:"cpu"`
 	Latency   *Latency          `json:"latency,omitempty"` // with --latency; NewReport leaves it out
@@ -107,7 +108,7 @@ type Fill struct {
 // NewReport describes what happened from one snapshot to a later one of the same receiver; began is when it started.
 func NewReport(kind, iface string, mode Mode, began time.Time, from, to Snapshot) Report {
 	r := Report{Type: kind, Iface: iface, Elapsed: max(0, to.At.Sub(began).Seconds()), Interval: max(0, to.At.Sub(from.At).Seconds()), Mode: mode,
-		Drops: map[string]uint64{}, XDP: diff(to.XDP, from.XDP), Queues: make([]QueueReport, 0, len(to.Queues))}
+		Drops: map[string]uint64{}, XDP: diff(to.XDP, from.XDP), Events: diff(to.Events, from.Events), Queues: make([]QueueReport, 0, len(to.Queues))}
 	for i, q := range to.Queues {
 		var old Queue
 		if i < len(from.Queues) {

@@ -13,6 +13,7 @@ type Snapshot struct {
 	At     time.Time
 	CPU    CPU               // the whole process
 	XDP    map[string]uint64 // the XDP program's outcomes by reason, over all queues and processors
+	Events map[string]uint64 // what happened to the interface, by kind; only what happened
 	Queues []Queue
 }
 

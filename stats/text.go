@@ -55,6 +55,9 @@ func (r Report) WriteText(w io.Writer) {
 	if s := reasons(r.XDP); s != "" {
 		p("xdp", "%s", s)
 	}
+	if s := reasons(r.Events); s != "" {
+		p("events", "%s", s)
+	}
 	level, size := r.fill()
 	p("fill ring", "%d of %d; found empty %s times, short of frames %s times", level, size,
 		Count(r.total(func(q QueueReport) uint64 { return q.Fill.Empty })), Count(r.total(func(q QueueReport) uint64 { return q.Fill.Short })))

@@ -172,6 +172,9 @@ func (s *Socket) FD() int { return s.fd }
 // Queue returns the rx queue that the socket is for.
 func (s *Socket) Queue() int { return s.cfg.Queue }
 
+// MultiBuffer reports whether packets may span several descriptors: XDP_USE_SG was asked for.
+func (s *Socket) MultiBuffer() bool { return s.cfg.SG }
+
 // WakeRx tells the kernel to look at the fill ring: call it when Fill.NeedWakeup says so.
 func (s *Socket) WakeRx() error { return sys.XSKWakeRx(s.fd) }
 

@@ -71,6 +71,7 @@ func newRunCmd(e env) *cobra.Command {
 }
 
 func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions) error {
+	cfg.OnEvent = tellEvents(e.stderr)
 	r, err := xrx.Open(iface, cfg)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func Get(name string) (Info, error) {
 	if err != nil {
 		var missing netlink.LinkNotFoundError
 		if errors.As(err, &missing) {
-			return Info{}, fmt.Errorf("no interface %q here (see: ip link)", name)
+			return Info{}, missingError{name}
 		}
 		return Info{}, fmt.Errorf("interface %q: %w", name, err)
 	}
@@ -45,3 +45,12 @@ func Get(name string) (Info, error) {
 	i.Driver, _ = e.DriverName(name)
 	return i, nil
 }
+
+// missingError is ErrMissing with a name.
+type missingError struct{ name string }
+
+func (e missingError) Error() string {
+	return fmt.Sprintf("no interface %q here (see: ip link)", e.name)
+}
+
+func (e missingError) Is(target error) bool { return target == ErrMissing }

@@ -5,59 +5,111 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
 
+	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// Event is what happened to a watched interface.
-type Event uint8
+// Kind is what happened to a watched interface.
+type Kind uint8
 
 const (
-	Down    Event = iota // administratively down, or the carrier went
-	Up                   // up again
-	Deleted              // gone, or moved to another network namespace
+	Down    Kind = iota // administratively down, or the carrier went
+	Up                  // up again
+	Deleted             // gone, or moved to another network namespace
+	Renamed             // another name, the same interface
+	MTU                 // another MTU
+	Queues              // another number of rx queues in use (ethtool -L)
+	Program             // another XDP program, or none
 )
 
-func (e Event) String() string { return [...]string{"down", "up", "deleted"}[e] }
+func (k Kind) String() string {
+	return [...]string{"down", "up", "deleted", "renamed", "mtu", "queues", "program"}[k]
+}
+
+// State is how a watched interface is.
+type State struct {
+	Name    string
+	Set     bool   // administratively up
+	Up      bool   // and with a carrier
+	MTU     int    // bytes, without the Ethernet header
+	Queues  int    // rx queues in use; 0 where the driver doesn't say
+	Program uint32 // id of its XDP program; 0 if there is none (or several)
+}
+
+// Event is one change, with the interface's state before and after it.
+type Event struct {
+	Kind     Kind
+	Was, Now State
+	At       time.Time // when it was noticed
+}
+
+// lookEvery is how often the kernel is asked although it told nothing: neither ethtool -L nor a program that was detached
+// by its link (BPF_LINK_DETACH) makes a link message (net/ethtool/channels.c, bpf_xdp_link_release in net/core/dev.c at
+// v6.18; tried on 6.18).
+const lookEvery = 400 * time.Millisecond
 
 // Watch reports what happens to one interface: a blocked poll on an AF_XDP socket is told nothing, not even that the
 // interface has gone.
 type Watch struct {
-	C <-chan Event // buffered; what changes nothing of these (up while up, an XDP program) is left out
+	C <-chan Event // buffered; while it is full, changes are put off and told as one
 
-	index  int
-	events chan Event
-	socket *nl.NetlinkSocket // link messages of the namespace
-	handle *netlink.Handle   // for questions in the same namespace, whatever thread asks
-	up     bool
-	done   chan struct{}
-	end    chan struct{}
-	once   sync.Once
+	index   int
+	events  chan Event
+	socket  *nl.NetlinkSocket // link messages of the namespace
+	handle  *netlink.Handle   // for questions in the same namespace, whatever thread asks
+	tool    *ethtool.Ethtool  // likewise; nil: no such thing here
+	was     State             // as it was told
+	expects atomic.Bool
+	gone    bool
+	looked  time.Time
+	done    chan struct{}
+	end     chan struct{}
+	once    sync.Once
 }
 
 // NewWatch starts to watch, in the network namespace of the calling thread.
 func NewWatch(index int) (w *Watch, err error) {
 	events := make(chan Event, 64)
 	w = &Watch{C: events, index: index, events: events, done: make(chan struct{}), end: make(chan struct{})}
-	if w.socket, err = nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK); err != nil {
+	if w.socket, err = subscribe(); err != nil {
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}
 	if w.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		w.socket.Close()
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}
+	if w.tool, err = ethtool.NewEthtool(); err != nil {
+		w.tool = nil
+	}
 	l, err := w.handle.LinkByIndex(index) // after subscribing: nothing is missed between the two
 	if err != nil {
-		w.socket.Close()
-		w.handle.Close()
+		w.release()
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}
-	w.up = running(l.Attrs().RawFlags)
+	w.was, w.looked = w.state(l, State{}, true), time.Now()
 	go w.run()
 	return w, nil
 }
+
+// subscribe opens a socket that is told of links, and returns from Receive with EAGAIN when nothing was told for a while.
+func subscribe() (*nl.NetlinkSocket, error) {
+	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK)
+	if err == nil {
+		every := unix.NsecToTimeval(int64(lookEvery))
+		err = s.SetReceiveTimeout(&every)
+	}
+	return s, err
+}
+
+// ExpectProgram says that there is a program from now on: that there is none is then told whenever it is seen, also if
+// the program was gone before it was ever seen.
+func (w *Watch) ExpectProgram() { w.expects.Store(true) }
 
 func (w *Watch) run() {
 	defer close(w.end)
@@ -67,56 +119,114 @@ func (w *Watch) run() {
 		case w.closed():
 			return
 		case errors.Is(err, unix.ENOBUFS): // more happened than the socket could hold (netlink(7)): look for ourselves
-			w.look()
+			w.looked = time.Time{}
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
-		case err != nil: // nothing more will be told; the socket's own errors have to do
-			return
-		case from.Pid != nl.PidKernel: // any privileged process may send to the group
-			continue
+		case err != nil: // nothing more will be told, but we can look
+			select {
+			case <-w.done:
+				return
+			case <-time.After(lookEvery):
+			}
+		case from.Pid == nl.PidKernel: // any privileged process may send to the group
+			w.read(messages)
 		}
-		for _, m := range messages {
-			if m.Header.Type != unix.RTM_NEWLINK && m.Header.Type != unix.RTM_DELLINK {
-				continue
-			}
-			i := nl.DeserializeIfInfomsg(m.Data)
-			switch {
-			case int(i.Index) != w.index || i.Family != unix.AF_UNSPEC: // another's, or a bridge port's
-			case m.Header.Type == unix.RTM_DELLINK:
-				w.tell(Deleted)
-			default:
-				w.now(running(i.Flags))
-			}
+		if time.Since(w.looked) >= lookEvery {
+			w.look()
 		}
 	}
 }
 
-// look asks for the state of the interface: what the messages that were lost would have told.
+func (w *Watch) read(messages []syscall.NetlinkMessage) {
+	for _, m := range messages {
+		if m.Header.Type != unix.RTM_NEWLINK && m.Header.Type != unix.RTM_DELLINK || len(m.Data) < unix.SizeofIfInfomsg {
+			continue
+		}
+		i := nl.DeserializeIfInfomsg(m.Data)
+		if int(i.Index) != w.index || i.Family != unix.AF_UNSPEC { // another's, or a bridge port's
+			continue
+		}
+		if m.Header.Type == unix.RTM_DELLINK {
+			w.now(State{}, true)
+			continue
+		}
+		header := unix.NlMsghdr{Len: m.Header.Len, Type: m.Header.Type, Flags: m.Header.Flags, Seq: m.Header.Seq, Pid: m.Header.Pid}
+		if l, err := netlink.LinkDeserialize(&header, m.Data); err == nil {
+			w.now(w.state(l, w.was, false), false)
+		}
+	}
+}
+
+// look asks for the state of the interface: what messages did not tell, or were lost.
 func (w *Watch) look() {
+	w.looked = time.Now()
 	l, err := w.handle.LinkByIndex(w.index)
 	var missing netlink.LinkNotFoundError
 	switch {
 	case err == nil:
-		w.now(running(l.Attrs().RawFlags))
+		w.now(w.state(l, w.was, true), false)
 	case errors.As(err, &missing), errors.Is(err, unix.ENODEV):
-		w.tell(Deleted)
+		w.now(State{}, true)
 	}
 }
 
-func (w *Watch) now(up bool) {
-	if up == w.up {
-		return // an address, a counter, an XDP program: a reader who is not there yet must not miss a deletion for it
+// state reads a link. The queues, which no link message has, are asked for or are those of before.
+func (w *Watch) state(l netlink.Link, before State, ask bool) State {
+	a := l.Attrs()
+	s := State{Name: a.Name, Set: a.Flags&net.FlagUp != 0, Up: running(a.RawFlags), MTU: a.MTU, Queues: before.Queues}
+	if a.Xdp != nil && a.Xdp.Attached {
+		s.Program = a.Xdp.ProgId
 	}
-	if w.up = up; up {
-		w.tell(Up)
+	if ask && w.tool != nil {
+		if ch, err := w.tool.GetChannels(a.Name); err == nil {
+			s.Queues = int(ch.RxCount + ch.CombinedCount)
+		}
+	}
+	return s
+}
+
+// now tells what is different from what was told before. What is not told for want of room stays different.
+func (w *Watch) now(s State, gone bool) {
+	if w.gone {
+		return
+	}
+	if gone {
+		w.gone = w.tell(Deleted, w.was)
+		return
+	}
+	next := w.was
+	step := func(k Kind, different bool) {
+		if different && w.tell(k, next) {
+			w.was = next
+		}
+		next = w.was
+	}
+	next.Name = s.Name
+	step(Renamed, next != w.was)
+	next.MTU = s.MTU
+	step(MTU, next != w.was)
+	next.Queues = s.Queues
+	step(Queues, next != w.was)
+	next.Program = s.Program
+	step(Program, next != w.was || s.Program == 0 && w.expects.Load())
+	if w.was.Up == s.Up { // a carrier that goes after the interface was set down, or the reverse, is not told apart
+		w.was.Set, next.Set = s.Set, s.Set
+	}
+	next.Set, next.Up = s.Set, s.Up
+	if s.Up {
+		step(Up, next != w.was)
 	} else {
-		w.tell(Down)
+		step(Down, next != w.was)
 	}
 }
 
-func (w *Watch) tell(e Event) {
+// tell reports whether there was room for the event.
+func (w *Watch) tell(k Kind, next State) bool {
 	select {
-	case w.events <- e:
-	case <-w.done:
+	case w.events <- Event{k, w.was, next, time.Now()}:
+		return true
+	default:
+		w.looked = time.Time{} // soon again
+		return false
 	}
 }
 
@@ -139,6 +249,14 @@ func (w *Watch) Close() {
 		close(w.done)
 		w.socket.Close() // ends a Receive that waits
 		<-w.end
-		w.handle.Close()
+		w.release()
 	})
+}
+
+func (w *Watch) release() {
+	w.socket.Close()
+	w.handle.Close()
+	if w.tool != nil {
+		w.tool.Close()
+	}
 }
