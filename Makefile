@@ -5,7 +5,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 EXEC := $(if $(SUDO),-exec 'sudo --preserve-env=XRX_REQUIRE$(comma)XRX_LONG',)
 comma := ,
 
-.PHONY: build demo test test-zc lint generate scorecard bench bench-gro fuzz clean
+.PHONY: build demo test test-zc lint generate scorecard matrix bench bench-gro fuzz clean
 
 build:
 	$(GO) build -trimpath -o bin/xrx ./cmd/xrx
@@ -31,6 +31,9 @@ generate: ## needs clang 14, llvm-strip and libbpf headers: apt-get install clan
 
 scorecard: ## the kernel's own AF_XDP selftest cases, asked of xrx over veth
 	$(GO) test $(EXEC) -count=1 -run '^TestScorecard$$' -v .
+
+matrix: ## every mode, chunk kind, number of queues, UMEM and packet size over veth, as a table; XRX_LONG=1 for 10,000 frames a cell
+	$(GO) test $(EXEC) -count=1 -run '^TestMatrix$$' -v .
 
 fuzz: ## each fuzz target for FUZZTIME (default 60s)
 	GO='$(GO)' bash scripts/fuzz.sh $(or $(FUZZTIME),60s)

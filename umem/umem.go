@@ -54,9 +54,9 @@ func (c *Config) validate() error {
 	case c.Frames < 1 || c.Frames > 1<<24:
 		return fmt.Errorf("umem: %d frames: want 1 to %d", c.Frames, 1<<24)
 	case !c.Unaligned && c.ChunkSize != 2048 && c.ChunkSize != 4096:
-		return fmt.Errorf("umem: chunk size %d: aligned chunks are 2048 or 4096 bytes (a power of two, at most a page); other sizes need Unaligned", c.ChunkSize)
+		return fmt.Errorf("umem: chunk size %d: aligned chunks are 2048 or 4096 bytes (a power of two, at most a page); other sizes need Unaligned (--unaligned)", c.ChunkSize)
 	case c.Unaligned && (c.ChunkSize < 2048 || c.ChunkSize > 65472):
-		return fmt.Errorf("umem: chunk size %d: unaligned chunks are 2048 to 65472 bytes (and at most a page, unless in huge pages)", c.ChunkSize)
+		return fmt.Errorf("umem: chunk size %d: unaligned chunks are 2048 to 65472 bytes (Linux up to 6.18 takes at most a page, also in huge pages)", c.ChunkSize)
 	case uint64(c.Frames)*uint64(strideOf(*c)) > maxRegion:
 		return fmt.Errorf("umem: %d chunks of %d bytes are more than %d GiB", c.Frames, c.ChunkSize, maxRegion>>30)
 	case c.Headroom < HeaderSize || c.Headroom%64 != 0:

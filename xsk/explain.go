@@ -45,7 +45,7 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 		return fmt.Sprintf("with this UMEM's %d MiB, those of this user are above the locked-memory limit: raise it (ulimit -l), have CAP_IPC_LOCK, or use fewer frames (--frames)", len(s.cfg.Umem.Memory())>>20)
 	case step == "XDP_UMEM_REG" && e == syscall.EINVAL:
 		g := s.cfg.Umem.Config()
-		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (aligned chunks: 2048 up to the page size; headroom up to chunk-256, where the kernel keeps room for skb_shared_info up to chunk-704)", g.ChunkSize, g.Headroom)
+		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (chunks: 2048 up to the page size, in huge pages too, and a power of two where they are aligned; headroom up to chunk-256, where the kernel keeps room for skb_shared_info up to chunk-704)", g.ChunkSize, g.Headroom)
 	case e == syscall.ENOMEM:
 		return "the kernel is out of memory for rings or UMEM: use fewer frames or smaller rings"
 	case len(step) > 4 && step[:4] == "bind":
@@ -62,7 +62,7 @@ func (s *Socket) whyBind(e syscall.Errno) string {
 		return fmt.Sprintf("another AF_XDP socket has this queue, also after %v of waiting: stop it, or choose other queues (--queues)", busyPatience)
 	case syscall.EOPNOTSUPP:
 		if s.cfg.SG {
-			return "the driver has no zero-copy, or none with multi-buffer packets (XDP_USE_SG)"
+			return "the driver has no zero-copy, or none with multi-buffer packets (XDP_USE_SG): --sg off, or --bind copy, which works with every driver"
 		}
 		return "the driver has no AF_XDP zero-copy for this queue; --bind copy works with every driver"
 	case syscall.ENETDOWN:
