@@ -50,6 +50,16 @@ func TestReceivingAllocatesNothing(t *testing.T) {
 				p.Release()
 			})
 		},
+		"Mux with a tap that keeps": func(n *atomic.Uint64) xrx.Consumer {
+			m := new(xrx.Mux)
+			m.TCP(80, func(p xrx.Packet) { n.Add(uint64(p.Count())) })
+			m.Tap("keeper", 64, func(t *xrx.Tap, p xrx.Packet) {
+				if k, ok := t.Keep(p); ok {
+					k.Release()
+				}
+			})
+			return m
+		},
 		"BatchHandler": func(n *atomic.Uint64) xrx.Consumer {
 			return xrx.BatchHandler(func(batch []xrx.Packet) {
 				for _, p := range batch {

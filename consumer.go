@@ -1,6 +1,6 @@
 package xrx
 
-// Consumer is what Run hands packets to: a Handler or a BatchHandler. With several queues it is called from several
+// Consumer is what Run hands packets to: a Handler, a BatchHandler or a *Mux. With several queues it is called from several
 // goroutines at once, one per queue (Config.Threads: fewer); packets of one queue arrive in order.
 //
 // A panic of a consumer's is caught and counted, and costs no more than the packets that it was given

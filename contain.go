@@ -27,6 +27,9 @@ type guard struct {
 // caught counts a panic of the consumer's with a packet of this queue. v is what recover returned: nil where the
 // consumer called runtime.Goexit, which can't be stopped, so that is always fatal. lost is how many packets it cost.
 func (g *guard) caught(v any, queue, lost int) {
+	if v == nil && g.failed != nil && g.failed.Value == nil {
+		return // on its way out through another guard
+	}
 	var m *umem.MisuseError
 	if err, ok := v.(error); ok && errors.As(err, &m) && (m.Kind == umem.Corrupt || m.Kind == umem.NotReceived) {
 		panic(v)

@@ -39,3 +39,10 @@ func (r *Receiver) IfIndex() int { return r.iface.Index }
 
 // KernelStats reads the kernel's counters of the first queue without asking its goroutine, which may be in a handler.
 func (r *Receiver) KernelStats() (xsk.Stats, error) { return r.queues[0].sock.Stats() }
+
+// ParsesAsTheMetadataSays reports whether a Mux would choose the packet's handler the same without metadata.
+func (p Packet) ParsesAsTheMetadataSays() bool {
+	var l layers
+	l.parse(p.Data())
+	return p.Meta().Kind != 0 && l == layersOf(p)
+}

@@ -6,13 +6,16 @@ import (
 
 // serve says who gets the queue's packets from now on.
 func (q *Queue) serve(c Consumer) {
+	q.guard = guard{name: "consumer", log: &q.receiver.panics, fatal: q.cfg.PanicFatal}
 	switch c := c.(type) {
 	case Handler:
 		q.handle, q.batch = c, nil
 	case BatchHandler:
 		q.handle, q.batch = nil, c
+	case *Mux:
+		q.handled, q.mux = q.handledByNow(), newLane(c, &q.guard, true)
+		q.handle, q.batch = nil, q.mux.deliver
 	}
-	q.guard = guard{name: "consumer", log: &q.receiver.panics, fatal: q.cfg.PanicFatal}
 }
 
 // register puts the queue's socket into the XSKMAP: from now on packets come here.

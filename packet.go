@@ -48,6 +48,12 @@ func (p Packet) GSOSize() int {
 	return int(p.h.GSOSize)
 }
 
+// Frames returns how many frames of its queue's memory the packet keeps from being filled anew.
+func (p Packet) Frames() int {
+	p.h.Check(p.gen)
+	return int(p.h.Bufs)
+}
+
 // IsChain reports whether the packet lies in more than one frame.
 func (p Packet) IsChain() bool {
 	p.h.Check(p.gen)

@@ -24,9 +24,12 @@ type Queue struct {
 	handle Handler      // one of the two is set while running
 	batch  BatchHandler //
 	guard  guard
-	in     []*umem.Header
-	out    []Packet
-	n      counters
+	mux    *lane // the Mux that batch is, or was in the last run
+
+	handled map[string]uint64 // packets by a Mux's handlers, in runs before mux's
+	in      []*umem.Header
+	out     []Packet
+	n       counters
 
 	chain   *umem.Header // first buffer of a packet whose last one has not come yet (nil: it was refused)
 	full    int          // polls since GRO's held packets were last looked at

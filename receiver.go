@@ -33,6 +33,7 @@ type Receiver struct {
 	follow  follower // what happens to the interface
 
 	panics   panicLog
+	muxes    []*Mux // that were its consumers
 	lifeline string // why packets must be taken with care here; "" if they needn't
 
 	mu       sync.Mutex
@@ -47,7 +48,13 @@ type Receiver struct {
 // counted (Panics, and Snapshot); with Config.PanicFatal it ends Run, which returns a *PanicError.
 func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	if c == nil {
-		return errors.New("xrx: Run needs a Handler or a BatchHandler")
+		return errors.New("xrx: Run needs a Handler, a BatchHandler or a Mux")
+	}
+	m, isMux := c.(*Mux)
+	if isMux {
+		if err := m.use(); err != nil {
+			return err
+		}
 	}
 	r.mu.Lock()
 	if r.closed || r.running {
@@ -55,6 +62,9 @@ func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 		return errors.New("xrx: Run on a receiver that is running or closed")
 	}
 	r.running = true
+	if isMux && !slices.Contains(r.muxes, m) {
+		r.muxes = append(r.muxes, m)
+	}
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()

@@ -27,6 +27,7 @@ func (r *Receiver) Snapshot() stats.Snapshot {
 			}
 		}
 	}
+	r.tapCounts(&s)
 	for _, p := range r.pollers {
 		p.ask(func() { s.Queues = append(s.Queues, p.snapshots()...) })
 	}
@@ -87,6 +88,7 @@ func (q *Queue) snapshot() stats.Queue {
 			s.Drops["after_panic"] = c.unseen
 		}
 	}
+	s.Handled = q.handledByNow()
 	if q.gro != nil {
 		s.GROIn, s.GROOut, s.GRO = groCounts(q.gro.Stats())
 	}
@@ -109,6 +111,19 @@ func (p *poller) snapshots() []stats.Queue {
 		out[0].CPU = stats.CPU(sys.ThreadUsage())
 	}
 	return out
+}
+
+// tapCounts adds what taps keep and missed. Any goroutine may read that.
+func (r *Receiver) tapCounts(s *stats.Snapshot) {
+	for _, m := range r.muxes {
+		for _, t := range m.tapping() {
+			if s.Missed == nil {
+				s.Missed, s.Kept = map[string]uint64{}, map[string]uint64{}
+			}
+			s.Missed[t.name] += t.missed.Load()
+			s.Kept[t.name] += uint64(t.held.Load())
+		}
+	}
 }
 
 // groCounts sums up why packets were not merged, or not merged any further, by reason.

@@ -66,6 +66,7 @@ const (
 	layerNetlink = "kernel (netlink)"
 	layerQueue   = "queue"
 	layerUmem    = "umem and queue"
+	layerMux     = "mux"
 	layerGuard   = "containment"
 	layerFill    = "fillring"
 	layerGRO     = "gro"
@@ -163,6 +164,15 @@ var Catalog = []Desc{
 		Help:  "Bytes handed to the consumer, as GRO made the packets.",
 		queue: func(q *Queue) float64 { return float64(q.OutBytes) }},
 
+	{Metric: "xrx_consumer_packets_total", Label: "consumer", JSON: "consumers.packets", Text: "handlers", Layer: layerMux,
+		Help:   "Packets that a Mux gave to its handlers, by handler; unclaimed are those that no handler asked for.",
+		queues: func(q *Queue) map[string]uint64 { return q.Handled }},
+	{Metric: "xrx_tap_missed_packets_total", Label: "tap", JSON: "consumers.missed", Text: "taps", Layer: layerMux,
+		Help:   "Packets that a tap could not keep because it was at its limit.",
+		wholes: func(s *Snapshot) map[string]uint64 { return s.Missed }},
+	{Metric: "xrx_tap_kept_frames", Label: "tap", JSON: "consumers.kept", Text: "taps", Layer: layerMux, Kind: Gauge,
+		Help:   "Frames that a tap keeps.",
+		wholes: func(s *Snapshot) map[string]uint64 { return s.Kept }},
 	{Metric: "xrx_consumer_panics_total", Label: "consumer", JSON: "consumers.panics", Text: "panics", Layer: layerGuard,
 		Help:   "Panics of consumers that were caught, by the consumer's name. The packets that they cost are in drops.",
 		queues: func(q *Queue) map[string]uint64 { return q.Panics }},

@@ -61,12 +61,20 @@ type GRO struct {
 
 // Consumers is what happened in consumers, by their names.
 type Consumers struct {
-	Panics map[string]uint64 `json:"panics,omitempty"`
+	Packets map[string]uint64 `json:"packets,omitempty"` // given to the handlers of a Mux
+	Panics  map[string]uint64 `json:"panics,omitempty"`
+	Missed  map[string]uint64 `json:"missed,omitempty"` // packets that taps could not keep; only of the whole
+	Kept    map[string]uint64 `json:"kept,omitempty"`   // frames that taps keep now; only of the whole
 }
 
 // Add adds what happened on another queue, or later.
 func (c *Consumers) Add(o Consumers) {
+	sum(&c.Packets, o.Packets)
 	sum(&c.Panics, o.Panics)
+	sum(&c.Missed, o.Missed)
+	if o.Kept != nil {
+		c.Kept = o.Kept // a level: the later one's
+	}
 }
 
 // CPUReport is processor time of the whole process; ns_per_packet is over packets received, 0 when there were none.
@@ -129,6 +137,7 @@ func NewReport(kind, iface string, mode Mode, began time.Time, from, to Snapshot
 		r.Kernel = r.Kernel.add(qr.Kernel)
 		r.Ledger = r.Ledger.Add(qr.Ledger)
 	}
+	r.Consumers.Missed, r.Consumers.Kept = diff(to.Missed, from.Missed), to.Kept
 	r.Rx.rate(r.Interval)
 	r.CPU = cpuReport(to.CPU.sub(from.CPU), r.Rx.Packets)
 	return r
@@ -144,7 +153,7 @@ func queueReport(q, old Queue, seconds float64) QueueReport {
 		Fill:      Fill{q.FillLevel, q.FillSize, q.FillPosted - old.FillPosted, q.FillEmpty - old.FillEmpty, q.FillShort - old.FillShort},
 		RxLevel:   q.RxLevel,
 		Drops:     diff(q.Drops, old.Drops),
-		Consumers: Consumers{Panics: diff(q.Panics, old.Panics)},
+		Consumers: Consumers{Packets: diff(q.Handled, old.Handled), Panics: diff(q.Panics, old.Panics)},
 		Kernel:    q.Kernel.sub(old.Kernel),
 		Ledger:    q.Ledger,
 	}

@@ -14,6 +14,8 @@ type Snapshot struct {
 	CPU    CPU               // the whole process
 	XDP    map[string]uint64 // the XDP program's outcomes by reason, over all queues and processors
 	Events map[string]uint64 // what happened to the interface, by kind; only what happened
+	Missed map[string]uint64 // packets that taps could not keep, being at their limits, by tap
+	Kept   map[string]uint64 // frames that taps keep now, by tap
 	Queues []Queue
 }
 
@@ -46,6 +48,7 @@ type Queue struct {
 	GRO                               map[string]uint64
 	Drops                             map[string]uint64 // by reason; only what xrx itself dropped
 	Panics                            map[string]uint64 // of consumers, by their names
+	Handled                           map[string]uint64 // packets that a Mux gave to its handlers, by their names
 
 	Kernel Kernel      // XDP_STATISTICS
 	Ledger umem.Ledger // where every frame is, found by walking the headers

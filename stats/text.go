@@ -49,6 +49,12 @@ func (r Report) WriteText(w io.Writer) {
 	p("dropped", "%s by xrx%s", Count(r.Dropped()-r.Kernel.Lost()), bracket(reasons(r.Drops)))
 	p("", "%s by the kernel (rx_dropped %s, rx_ring_full %s), rx_invalid_descs %s, rx_fill_ring_empty_descs %s", Count(r.Kernel.Lost()),
 		Count(r.Kernel.RxDropped), Count(r.Kernel.RxRingFull), Count(r.Kernel.RxInvalidDescs), Count(r.Kernel.RxFillRingEmptyDescs))
+	if s := reasons(r.Consumers.Packets); s != "" {
+		p("handlers", "%s", s)
+	}
+	if len(r.Consumers.Kept)+len(r.Consumers.Missed) > 0 {
+		p("taps", "frames kept: %s; packets missed: %s", orNone(reasons(r.Consumers.Kept)), orNone(reasons(r.Consumers.Missed)))
+	}
 	if s := reasons(r.Consumers.Panics); s != "" {
 		p("panics", "%s", s)
 	}
@@ -113,6 +119,13 @@ func reasons(m map[string]uint64) string {
 		keys[i] = fmt.Sprintf("%s %s", k, Count(m[k]))
 	}
 	return strings.Join(keys, ", ")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
 }
 
 func bracket(s string) string {
