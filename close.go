@@ -27,6 +27,7 @@ func (r *Receiver) release() error {
 		r.watch.Close()
 		r.watch = nil
 	}
+	errs = append(errs, r.untune())
 	errs = append(errs, r.follow.namespace.Close())
 	r.follow.namespace = nil
 	if r.link != nil {

@@ -3,6 +3,7 @@ package xrx
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"strings"
 	"time"
@@ -51,6 +52,10 @@ type Config struct {
 	OnPanic    func(*PanicError) // told of each consumer's first panic, on the goroutine that it happened on; default: the standard logger
 	OnEvent    func(Event)       // called by Run with what happens to the interface (event.go), on its goroutine: it must not wait for Run
 
+	BusyPoll   time.Duration // let a socket that waits poll the device itself for so long (SO_BUSY_POLL, with SO_PREFER_BUSY_POLL); default 20us with Busy, else not
+	BusyBudget int           // packets of such a poll, at most 65535; default Budget
+	Settings   Settings      // settings of the interface to change from Open to Close; default: none
+
 	CloseTimeout time.Duration // how long Close waits for packets that consumers hold; default 2s
 }
 
@@ -71,6 +76,12 @@ func (c *Config) Validate() error {
 	if c.Gather == 0 {
 		c.Gather = 150 * time.Microsecond
 	}
+	if c.BusyBudget == 0 {
+		c.BusyBudget = min(c.Budget, math.MaxUint16)
+	}
+	if c.BusyPoll == 0 && c.Busy {
+		c.BusyPoll = 20 * time.Microsecond
+	}
 	if c.PollTimeout == 0 {
 		c.PollTimeout = 100 * time.Millisecond
 	}
@@ -90,8 +101,15 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: gather for %v: want at most 10ms, or packets wait too long", c.Gather)
 	case c.PollTimeout < time.Millisecond || c.PollTimeout > time.Second:
 		return fmt.Errorf("xrx: poll timeout %v: want 1ms to 1s (a blocked poll does not notice that the interface was deleted)", c.PollTimeout)
+	case c.BusyPoll < 0 || c.BusyPoll > 10*time.Millisecond || c.BusyPoll%time.Microsecond != 0:
+		return fmt.Errorf("xrx: busy polling for %v: want whole microseconds up to 10ms", c.BusyPoll)
+	case c.BusyBudget < 1 || c.BusyBudget > math.MaxUint16:
+		return fmt.Errorf("xrx: busy polling with a budget of %d: want 1 to %d packets", c.BusyBudget, math.MaxUint16)
 	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:
 		return errors.New("xrx: zero-copy needs the XDP program in native mode: generic mode accepts the bind and then loses packets")
+	}
+	if err := c.Settings.validate(); err != nil {
+		return err
 	}
 	c.Match = strings.TrimSpace(c.Match)
 	if _, err := c.Expression(); err != nil {

@@ -47,6 +47,7 @@ func imports(f *ast.File) (list []string) {
 // unsafeFiles is where unsafe code may be. A new file is a decision: name it here.
 var unsafeFiles = []string{
 	"internal/afpacket/send_unsafe.go",
+	"internal/sys/ethtool_unsafe.go",
 	"internal/sys/load_unsafe.go",
 	"internal/sys/xsk_unsafe.go",
 	"internal/vethnet/ethtool_unsafe.go",

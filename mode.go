@@ -15,6 +15,8 @@ type Mode struct {
 	HWMeta bool     // the program that asks the device for metadata is the one attached
 	Reason string   // why the mode is not a better one; "" when it is the best there is
 	Notes  []string // what else a user should know
+
+	Settings []string // of the interface, in force because Config.Settings asked for them; what was refused is in Notes
 }
 
 func (m Mode) String() string { return m.Attach + "+" + m.Bind }

@@ -71,6 +71,9 @@ func Open(iface string, cfg *Config) (r *Receiver, err error) {
 	if err = r.openPollers(); err != nil {
 		return r, err
 	}
+	if err = r.tune(ids); err != nil {
+		return r, err
+	}
 	return r, nil
 }
 
@@ -163,12 +166,12 @@ func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 	} else if got := q.sock.Mode().String(); got != r.mode.Bind {
 		r.mode.note("queue %d is bound in another mode than the first: %s", q.id, got)
 	}
-	if r.cfg.Busy {
-		err := q.sock.BusyPoll(20, r.cfg.Budget)
+	if r.cfg.BusyPoll > 0 {
+		err := q.sock.BusyPoll(int(r.cfg.BusyPoll/time.Microsecond), r.cfg.BusyBudget)
 		if err != nil {
 			r.mode.note("busy polling without the driver's help: %v", err)
 		}
-		q.driven = err == nil && q.sock.Mode() == xsk.ZeroCopy
+		q.driven = r.cfg.Busy && err == nil && q.sock.Mode() == xsk.ZeroCopy
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"xrx/bpf"
 	"xrx/internal/netdev"
+	"xrx/internal/tune"
 	"xrx/match"
 	"xrx/umem"
 )
@@ -27,8 +28,9 @@ type Receiver struct {
 	prog    *bpf.Program
 	link    *bpf.Attachment
 	watch   *netdev.Watch
-	mem     *umem.Umem // of all queues together, with SharedUmem
-	queues  []*Queue   // in the order of their numbers
+	tuned   *tune.Session // nil: no setting was changed
+	mem     *umem.Umem    // of all queues together, with SharedUmem
+	queues  []*Queue      // in the order of their numbers
 	pollers []*poller
 	follow  follower // what happens to the interface
 

@@ -14,6 +14,8 @@ type Mode struct {
 	Attach string `json:"attach"` // native | skb
 	Bind   string `json:"bind"`   // zerocopy | copy
 	Reason string `json:"reason"` // why it is not a better one
+
+	Settings []string `json:"settings,omitempty"` // of the interface, changed while receiving
 }
 
 // Report is what happened between two snapshots. Its JSON form is one line of `xrx run --json`.

@@ -41,11 +41,11 @@ func TestProgramsOfEachModeAreRead(t *testing.T) {
 
 func TestTheEndOfAnExchangeHasItsErrno(t *testing.T) {
 	for n, want := range map[int32]error{0: nil, -int32(syscall.EINVAL): syscall.EINVAL, -int32(syscall.ENODEV): syscall.ENODEV, 3: nil} {
-		if err := outcome(binary.NativeEndian.AppendUint32(nil, uint32(n))); !errors.Is(err, want) {
+		if err := outcome(0, binary.NativeEndian.AppendUint32(nil, uint32(n))); !errors.Is(err, want) {
 			t.Errorf("%d: %v, want %v", n, err, want)
 		}
 	}
-	if err := outcome(nil); err != nil {
+	if err := outcome(0, nil); err != nil {
 		t.Errorf("no number: %v", err)
 	}
 }

@@ -1,18 +1,13 @@
 package netdev
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
-
-type attribute = syscall.NetlinkRouteAttr
 
 // Support is what a driver says it can do with XDP. Bits and attributes are those of netdev-genl:
 // include/uapi/linux/netdev.h and Documentation/netlink/specs/netdev.yaml at v6.18.
@@ -132,81 +127,14 @@ func QueuesWithSockets(index int) (queues []int, known bool) {
 	return queues, known
 }
 
-// ask sends one request of the netdev family about an interface and returns the attributes of each answer. The library's
-// own exchange stops at the first message without NLM_F_MULTI, which this family leaves out (genlmsg_iput in
-// include/net/genetlink.h at v6.18): a dump ends with NLMSG_DONE, an answer with its acknowledgement.
-func ask(command uint8, attr, index, flags int) (messages [][]attribute, err error) {
-	family, err := netlink.GenlFamilyGet("netdev")
-	if err != nil {
-		return nil, fmt.Errorf("generic netlink family netdev (needs Linux 6.3 or newer): %w", err)
-	}
-	if flags&unix.NLM_F_DUMP == 0 {
-		flags |= unix.NLM_F_ACK
-	}
-	req := nl.NewNetlinkRequest(int(family.ID), flags)
-	req.AddData(genlHeader{command, uint8(family.Version), 0, 0})
-	req.AddData(nl.NewRtAttr(attr, nl.Uint32Attr(uint32(index))))
-	s, err := nl.Subscribe(unix.NETLINK_GENERIC)
+// ask sends one request of the netdev family about an interface and returns the attributes of each answer.
+func ask(command uint8, attr, index, flags int) ([][]attribute, error) {
+	g, err := newGenl()
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
-	if err := s.SetReceiveTimeout(&unix.Timeval{Sec: 5}); err != nil {
-		return nil, err
-	}
-	if err := s.Send(req); err != nil {
-		return nil, err
-	}
-	for {
-		answers, _, err := s.Receive()
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range answers {
-			switch {
-			case a.Header.Seq != req.Seq:
-			case a.Header.Type == unix.NLMSG_DONE, a.Header.Type == unix.NLMSG_ERROR:
-				return messages, outcome(a.Data)
-			case len(a.Data) < nl.SizeofGenlmsg:
-				return nil, fmt.Errorf("netdev: an answer of %d bytes", len(a.Data))
-			default:
-				attrs, err := nl.ParseRouteAttr(a.Data[nl.SizeofGenlmsg:])
-				if err != nil {
-					return nil, err
-				}
-				messages = append(messages, attrs)
-			}
-		}
-	}
-}
-
-// outcome reads the error number, negative or 0, that NLMSG_ERROR and NLMSG_DONE begin with (netlink(7)).
-func outcome(data []byte) error {
-	if len(data) < 4 {
-		return nil
-	}
-	if n := int32(binary.NativeEndian.Uint32(data)); n < 0 {
-		return syscall.Errno(-n)
-	}
-	return nil
-}
-
-// genlHeader is struct genlmsghdr: command, version and two reserved bytes, which must be 0 (genl_header_check in
-// net/netlink/genetlink.c at v6.18). The library's own type sends what happens to lie behind it in memory.
-type genlHeader [4]byte
-
-func (h genlHeader) Len() int          { return len(h) }
-func (h genlHeader) Serialize() []byte { return h[:] }
-
-// number reads a native unsigned integer of 4 or 8 bytes.
-func number(b []byte) uint64 {
-	switch len(b) {
-	case 4:
-		return uint64(binary.NativeEndian.Uint32(b))
-	case 8:
-		return binary.NativeEndian.Uint64(b)
-	}
-	return 0
+	defer g.close()
+	return g.ask("netdev", command, flags, nl.NewRtAttr(attr, nl.Uint32Attr(uint32(index))))
 }
 
 // kernelAtLeast compares the running kernel's release (uname -r).

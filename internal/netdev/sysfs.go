@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sysfs reads /sys/class/net of the calling thread's network namespace.
+// Sysfs reads and writes /sys/class/net of the calling thread's network namespace.
 //
 // /sys shows the namespace in which it was mounted (fs/sysfs/mount.c), which need not be the caller's. So a sysfs of
 // our own is made where that is allowed (CAP_SYS_ADMIN, Linux 5.2): it hangs in no directory tree and is gone with its
@@ -47,7 +47,7 @@ func mountSysfs() (fd int, err error) {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return -1, err
 	}
-	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 }
 
 // Read returns what one file of an interface says, without the newline: Read("eth1", "gro_flush_timeout").
@@ -64,6 +64,20 @@ func (s *Sysfs) Read(iface, file string) (string, error) {
 		return "", fmt.Errorf("/sys/%s: %w", path, err)
 	}
 	return strings.TrimSuffix(string(buf[:n]), "\n"), nil
+}
+
+// Write writes one file of an interface.
+func (s *Sysfs) Write(iface, file, value string) error {
+	path := "class/net/" + iface + "/" + file
+	fd, err := unix.Openat(s.fd, path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("/sys/%s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(value)); err != nil {
+		return fmt.Errorf("write %s to /sys/%s: %w", value, path, err)
+	}
+	return nil
 }
 
 // List returns the names in one directory of an interface: List("eth1", "queues"); "" is the interface's own.
