@@ -20,6 +20,13 @@ const (
 	Off
 )
 
+func (s Switch) number() int {
+	if s == On {
+		return 1
+	}
+	return 0
+}
+
 // Settings are settings of the interface, of the kernel's or the driver's, that are in force from Open to Close. The zero
 // value of each leaves it as it is; a negative number or time sets it to 0. What had another value before is put back by
 // Close, and after a crash by the next Open of the interface or by `xrx doctor IFACE --restore`: the old values are in a
@@ -59,7 +66,9 @@ func (s *Settings) validate() error {
 
 // changes lists what is to be set, in the order in which drivers take it: adaptive coalescing overrules what follows.
 func (s *Settings) changes(i tuner, queues []int) (list []tune.Change) {
-	add := func(key string, value int) { list = append(list, tune.Change{Key: key, Value: strconv.Itoa(max(0, value))}) }
+	add := func(key string, value int) {
+		list = append(list, tune.Change{Key: key, Value: strconv.Itoa(max(0, value))})
+	}
 	coalesce := s.RxUsecs != 0 || s.RxFrames != 0
 	adaptive, _ := i.Get(tune.AdaptiveRx)
 	switch {
@@ -89,7 +98,7 @@ func (s *Settings) changes(i tuner, queues []int) (list []tune.Change) {
 		}
 	}
 	if s.Threaded != AsItIs {
-		napi(tune.Threaded, int(Off-s.Threaded))
+		napi(tune.Threaded, s.Threaded.number())
 	}
 	if s.GROFlushTimeout != 0 { // before the other, which does nothing without
 		napi(tune.FlushTimeout, int(s.GROFlushTimeout))
@@ -110,6 +119,9 @@ type tuner interface {
 // drivers have no NAPI without.
 func (r *Receiver) tune(queues []int) (err error) {
 	s, err := tune.OpenSession(r.iface.Name, "run", r.cfg.Settings.StateDir)
+	if err != nil && r.cfg.Settings.none() {
+		return nil // an interface that was deleted meanwhile: the next step says so
+	}
 	if err != nil {
 		return fmt.Errorf("xrx: settings of %s: %w", r.iface.Name, err)
 	}

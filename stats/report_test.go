@@ -43,7 +43,7 @@ func snapshots() (from, to Snapshot) {
 
 func sample() Report {
 	from, to := snapshots()
-	return NewReport("interval", "b0", Mode{"native", "copy", "the driver has no AF_XDP zero-copy"}, t0, from, to)
+	return NewReport("interval", "b0", Mode{Attach: "native", Bind: "copy", Reason: "the driver has no AF_XDP zero-copy"}, t0, from, to)
 }
 
 func TestAReportIsTheDifferenceOfTwoSnapshots(t *testing.T) {

@@ -30,7 +30,7 @@ func TestTheTableIsTheGoldenOne(t *testing.T) {
 func TestNoLineOfTheTableIsWiderThanTheTerminal(t *testing.T) {
 	_, to := snapshots()
 	to.Queues[0].Packets, to.Queues[0].Drops = math.MaxUint64, map[string]uint64{strings.Repeat("ü", 300): math.MaxUint64}
-	r := NewReport("interval", strings.Repeat("ü", 15), Mode{"native", "zerocopy", ""}, t0, Snapshot{At: t0}, to)
+	r := NewReport("interval", strings.Repeat("ü", 15), Mode{Attach: "native", Bind: "zerocopy", Reason: ""}, t0, Snapshot{At: t0}, to)
 	for width := range 300 {
 		for _, history := range [][]float64{nil, {0}, {0, 0, 0}, make([]float64, 1000)} {
 			for _, l := range r.Table(r, history, Sparks, width) {

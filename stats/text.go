@@ -31,6 +31,9 @@ func (r Report) WriteText(w io.Writer) {
 	if r.Mode.Reason != "" {
 		p("", "%s", r.Mode.Reason)
 	}
+	for i, s := range r.Mode.Settings {
+		p([]string{"settings", ""}[min(i, 1)], "%s", s)
+	}
 	p("received", "%s packets, %s bytes in %.2f s: %s, %s", Count(r.Rx.Packets), Count(r.Rx.Bytes), r.Interval, SI(r.Rx.PPS, "pps"), SI(r.Rx.BPS, "bit/s"))
 	p("delivered", "%s packets that were %s on the wire, %s bytes", Count(r.Delivered.Packets), Count(r.Delivered.Segments), Count(r.Delivered.Bytes))
 	if r.GRO.In > 0 {

@@ -29,6 +29,7 @@ type receiverFlags struct {
 	match                   string
 	keepManagement          bool
 	gro                     groFlags
+	settings                settingsFlags
 }
 
 func (f *receiverFlags) register(fs *pflag.FlagSet) {
@@ -54,6 +55,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.keepManagement, "keep-management", false, "leave ARP, neighbour discovery, ICMP errors, DHCP, SSH and the like to the kernel")
 	fs.BoolVar(&f.takeAll, "take-all", false, "take all traffic even of the interface that carries the default route or this SSH session")
 	f.gro.register(fs)
+	f.settings.register(fs)
 }
 
 func (f *receiverFlags) config() (*xrx.Config, error) {
@@ -73,6 +75,9 @@ func (f *receiverFlags) config() (*xrx.Config, error) {
 		return nil, err
 	}
 	if cfg.GRO, err = f.gro.config(); err != nil {
+		return nil, err
+	}
+	if err := f.settings.config(cfg); err != nil {
 		return nil, err
 	}
 	switch f.mode {

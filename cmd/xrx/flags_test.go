@@ -58,6 +58,12 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 		{"--gro off", func(c *xrx.Config) any { return c.GRO }, (*gro.Config)(nil)},
 		{"--gro-profile linux618 --gro-flush 200us --gro-flows 64", func(c *xrx.Config) any { return *c.GRO }, gro.Config{Profile: gro.Linux618, Flush: 200 * time.Microsecond, Flows: 64}},
 		{"--gro-profile linux7", func(c *xrx.Config) any { return c.GRO.Profile }, gro.Linux7},
+		{"", func(c *xrx.Config) any { return c.Settings }, xrx.Settings{}},
+		{"--rx-usecs 0 --gro-flush-timeout 0", func(c *xrx.Config) any { return c.Settings }, xrx.Settings{RxUsecs: -1, GROFlushTimeout: -1}}, // 0 is a value
+		{"--napi-defer-hard-irqs 2 --gro-flush-timeout 200us --napi-threaded on --rx-frames 8 --adaptive-rx off --strict-settings --state-dir /x", func(c *xrx.Config) any { return c.Settings },
+			xrx.Settings{DeferHardIRQs: 2, GROFlushTimeout: 200 * time.Microsecond, Threaded: xrx.On, RxFrames: 8, AdaptiveRx: xrx.Off, Strict: true, StateDir: "/x"}},
+		{"--busy", func(c *xrx.Config) any { return []int{int(c.BusyPoll), c.BusyBudget} }, []int{20000, 64}},
+		{"--busy-poll-usecs 50 --busy-poll-budget 16", func(c *xrx.Config) any { return []int{int(c.BusyPoll), c.BusyBudget} }, []int{50000, 16}},
 		{"--gro-udp 4433,5000-5001", func(c *xrx.Config) any { return c.GRO.UDPPorts }, []uint16{4433, 5000, 5001}},
 	} {
 		t.Run(c.args, func(t *testing.T) {

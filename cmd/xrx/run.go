@@ -77,7 +77,7 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 		return err
 	}
 	mode := r.Mode()
-	reporter := reporter{e: e, json: o.json, iface: iface, mode: stats.Mode{Attach: mode.Attach, Bind: mode.Bind, Reason: mode.Reason}}
+	reporter := reporter{e: e, json: o.json, iface: iface, mode: stats.Mode{Attach: mode.Attach, Bind: mode.Bind, Reason: mode.Reason, Settings: mode.Settings}}
 	if !o.json {
 		reporter.display = displayOn(e.stdout, os.Getenv)
 	}
@@ -118,6 +118,7 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	if err := closeAll(r, server); runErr == nil {
 		runErr = err
 	}
+	reporter.warn(r.Mode().Notes[len(mode.Notes):]) // what Close found
 	return runErr
 }
 
@@ -188,16 +189,23 @@ type reporter struct {
 	history []float64 // rates of the last intervals, in packets per second, for the display
 }
 
-func (p *reporter) announce(m xrx.Mode) {
-	for _, n := range m.Notes {
+func (p *reporter) warn(notes []string) {
+	for _, n := range notes {
 		fmt.Fprintln(p.e.stderr, "xrx: warning:", n)
 	}
+}
+
+func (p *reporter) announce(m xrx.Mode) {
+	p.warn(m.Notes)
 	if p.json {
 		return
 	}
 	fmt.Fprintf(p.e.stdout, "receiving on %s, %s\n", p.iface, m)
 	if m.Reason != "" {
 		fmt.Fprintf(p.e.stdout, "  %s\n", m.Reason)
+	}
+	for _, s := range m.Settings {
+		fmt.Fprintf(p.e.stdout, "  set: %s\n", s)
 	}
 }
 

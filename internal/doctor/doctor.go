@@ -52,8 +52,10 @@ const (
 
 // Options say how to examine.
 type Options struct {
-	Try    Try // "" is TryAuto
-	Chunk  int // bytes of a frame that xrx would use; 0: what it takes by itself with this driver
+	Try      Try    // "" is TryAuto
+	Chunk    int    // bytes of a frame that xrx would use; 0: what it takes by itself with this driver
+	StateDir string // of settings that receivers changed; "": the default
+
 	Frames int // per queue that xrx would use; default 4096
 }
 
@@ -123,6 +125,7 @@ func Examine(iface string, opts Options) (*Report, error) {
 	}
 	e.coalesce()
 	e.napi()
+	e.leftSettings()
 	e.features()
 	e.metadata()
 	e.others(programsErr)

@@ -181,7 +181,7 @@ func TestTheKernelsErrnoStaysReachable(t *testing.T) {
 	_, mapped := XSKMap(bad, OffRxRing, 4096)
 	for name, err := range map[string]error{"offsets": offsets, "statistics": statistics, "options": options, "map": mapped,
 		"register": XSKRegister(bad, make([]byte, 4096), 2048, 0, 0), "ring": XSKRing(bad, OptRxRing, 64), "bind": XSKBind(bad, 1, 0, 0, 0),
-		"wake rx": XSKWakeRx(bad), "wake tx": XSKWakeTx(bad), "busy poll": BusyPoll(bad, 20, 64), "error": SocketError(bad), "close": Close(bad)} {
+		"wake rx": XSKWakeRx(bad), "wake tx": XSKWakeTx(bad), "busy poll": BusyPoll(bad, 20, 64), "error": SocketError(bad), "close": Close(bad), "ethtool": Ethtool(bad, "lo", make([]byte, 8))} {
 		if !errors.Is(err, syscall.EBADF) {
 			t.Errorf("%s: %v, want EBADF", name, err)
 		}

@@ -42,6 +42,9 @@ var ErrOwned = errors.New("the process that changed these settings still runs, a
 // Restore puts back what another process left changed. Nothing left: nil, and no error. It refuses while that process
 // runs.
 func (s *Session) Restore(force bool) (*Result, error) {
+	if state, err := s.File.Load(); err != nil || state == nil {
+		return nil, err // and no directory is made in vain
+	}
 	unlock, err := s.File.Lock()
 	if err != nil {
 		return nil, err
