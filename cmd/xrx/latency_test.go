@@ -75,7 +75,7 @@ func TestRunTellsHowOldStampedPacketsAre(t *testing.T) {
 				}
 				return
 			}
-			if l.Packets != count || l.Packets+l.Unstamped != sum.Delivered.Segments {
+			if l.Packets != count && len(c.args) == 2 || l.Packets == 0 || l.Packets+l.Unstamped != sum.Delivered.Segments {
 				t.Errorf("%+v, want %d stamped of %d delivered", l, count, sum.Delivered.Segments)
 			}
 			if !(0 < l.Min && l.Min <= l.P50 && l.P50 <= l.P99 && l.P99 <= l.P999 && l.P999 <= l.P9999 && l.P9999 <= l.Max && l.Max < 60) {
