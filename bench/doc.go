@@ -4,5 +4,5 @@
 //	go -C bench run ./gro    GRO engines on six traces, ns per packet
 //	go -C bench run ./rx     receivers on one veth pair, packets per second and CPU ns per packet
 //
-// Both print one table and write it, with every sample and the machine, as JSON into bench/out.
+// They print tables and write them, with every sample and the machine, as JSON into docs/bench.
 package bench

@@ -1,6 +1,6 @@
 // Command gro measures GRO engines on six traces, side by side: each engine once on each trace, then again, for several
 // rounds. A burst of 64 frames lies in the engine's memory before the clock starts; what is timed is GRO with parsing and
-// checksums, flush and delivery. It prints ns per packet and writes bench/out/gro.json.
+// checksums, flush and delivery. It prints ns per packet and writes docs/bench/gro.json.
 package main
 
 import (
@@ -91,7 +91,7 @@ func run(o options) error {
 	r.LoadAfter = lab.Load()
 	r.judge(ts)
 	r.print(os.Stdout, ts)
-	path, err := lab.Save("gro.json", r)
+	path, err := lab.Save("docs/bench/gro.json", r)
 	if err != nil {
 		return err
 	}

@@ -5,39 +5,15 @@ import (
 	"io"
 
 	"xrx/bench/internal/lab"
+	"xrx/bench/internal/rig"
 )
-
-// sample is one receiver under one load, once.
-type sample struct {
-	Sent     uint64  `json:"sent"`
-	Received uint64  `json:"received"`
-	Seconds  float64 `json:"seconds"`
-	CPU      float64 `json:"cpu_s"` // user and system, of all its threads, while frames were sent
-	Batch    float64 `json:"batch"` // packets per time that it found any; 0 = unknown
-	Syscalls float64 `json:"syscalls_per_packet"`
-	Counted  bool    `json:"syscalls_counted"`
-	// What other programs took meanwhile: of the receiver's processor, and of the source's.
-	Others       float64 `json:"others_percent"`
-	SourceOthers float64 `json:"source_others_percent"`
-}
-
-func (s sample) pps() float64 { return float64(s.Received) / s.Seconds }
-
-// loss is the part of the frames that did not arrive, percent. A packet socket may see a few more than were sent: the end's own.
-func (s sample) loss() float64 { return max(0, 100*(1-float64(s.Received)/float64(s.Sent))) }
-
-// disturbed is what others took of the processor where they took more, percent.
-func (s sample) disturbed() float64 { return max(s.Others, s.SourceOthers) }
-
-// cost is the receiver's processor time per packet, ns.
-func (s sample) cost() float64 { return s.CPU * 1e9 / float64(max(1, s.Received)) }
 
 // cell is one receiver under one load.
 type cell struct {
-	Receiver string   `json:"receiver"`
-	Load     string   `json:"load"`
-	Samples  []sample `json:"samples"`
-	Failed   string   `json:"failed,omitempty"`
+	Receiver string       `json:"receiver"`
+	Load     string       `json:"load"`
+	Samples  []rig.Sample `json:"samples"`
+	Failed   string       `json:"failed,omitempty"`
 	// Medians of the samples, and half of the distance between the quartiles.
 	KPPS       float64 `json:"kpps"`
 	KPPSSpread float64 `json:"kpps_spread"`
@@ -50,21 +26,21 @@ type cell struct {
 	Others     float64 `json:"others_percent"`
 }
 
-func (c *cell) add(s sample) {
+func (c *cell) add(s rig.Sample) {
 	c.Samples = append(c.Samples, s)
-	of := func(f func(sample) float64) (v lab.Samples) {
+	of := func(f func(rig.Sample) float64) (v lab.Samples) {
 		for _, s := range c.Samples {
 			v = append(v, f(s))
 		}
 		return v
 	}
-	kpps, ns := of(func(s sample) float64 { return s.pps() / 1e3 }), of(sample.cost)
+	kpps, ns := of(func(s rig.Sample) float64 { return s.PPS() / 1e3 }), of(rig.Sample.Cost)
 	c.KPPS, c.KPPSSpread, c.NS, c.NSSpread = kpps.Median(), kpps.Spread(), ns.Median(), ns.Spread()
-	c.Loss = of(sample.loss).Median()
-	c.Busy = of(func(s sample) float64 { return 100 * s.CPU / s.Seconds }).Median()
-	c.Batch = of(func(s sample) float64 { return s.Batch }).Median()
-	c.Others = of(sample.disturbed).Median()
-	c.Syscalls = of(func(s sample) float64 { return s.Syscalls }).Median()
+	c.Loss = of(rig.Sample.Loss).Median()
+	c.Busy = of(func(s rig.Sample) float64 { return 100 * s.CPU / s.Seconds }).Median()
+	c.Batch = of(func(s rig.Sample) float64 { return s.Batch }).Median()
+	c.Others = of(rig.Sample.Disturbed).Median()
+	c.Syscalls = of(func(s rig.Sample) float64 { return s.Syscalls }).Median()
 }
 
 // result is the file that the benchmark writes.
@@ -75,9 +51,10 @@ type result struct {
 	ReceiverCPU int         `json:"receiver_cpu"`
 	Rounds      int         `json:"rounds"`
 	Seconds     float64     `json:"sample_s"`
-	Loads       []load      `json:"loads"`
+	Loads       []rig.Load  `json:"loads"`
 	Cells       []*cell     `json:"cells"`
 	Skipped     []string    `json:"skipped"`
+	Trickle     []trickle   `json:"trickle"`
 }
 
 func (r *result) cell(receiver, load string) *cell {
@@ -98,13 +75,14 @@ func (r *result) print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d CPUs, Linux %s, %s, %s, xrx %s, load %s\n", m.CPU, m.CPUs, m.Kernel, m.Go, m.Date.Format("2006-01-02 15:04 MST"), m.Commit, m.Load)
 	for _, l := range r.Loads {
 		fmt.Fprintf(w, "\n%s: %s, %s, %d B, %d flows, %d in a row\n", l.Name, l.Engine, l.Proto, l.Size, l.Flows, l.Burst)
-		fmt.Fprintf(w, "  %-38s%16s%9s%18s%7s%8s%14s%10s\n", "", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "syscalls/pkt", "others %")
+		fmt.Fprintf(w, "  %-44s%16s%9s%18s%7s%8s%14s%10s\n", "", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "syscalls/pkt", "others %")
 		for _, c := range r.Cells {
 			if c.Load == l.Name {
 				c.print(w)
 			}
 		}
 	}
+	r.printTrickle(w)
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "\nskipped %s\n", s)
 	}
@@ -112,7 +90,7 @@ func (r *result) print(w io.Writer) {
 
 func (c *cell) print(w io.Writer) {
 	if len(c.Samples) == 0 {
-		fmt.Fprintf(w, "  %-38s failed: %s\n", c.Receiver, c.Failed)
+		fmt.Fprintf(w, "  %-44s failed: %s\n", c.Receiver, c.Failed)
 		return
 	}
 	batch, calls := "-", "-"
@@ -122,9 +100,55 @@ func (c *cell) print(w io.Writer) {
 	if c.Samples[0].Counted {
 		calls = fmt.Sprintf("%.4f", c.Syscalls)
 	}
-	fmt.Fprintf(w, "  %-38s%16s%9.2f%18s%7.0f%8s%14s%10.0f\n", c.Receiver, fmt.Sprintf("%.0f ±%-4.0f", c.KPPS, c.KPPSSpread), c.Loss,
+	fmt.Fprintf(w, "  %-44s%16s%9.2f%18s%7.0f%8s%14s%10.0f\n", c.Receiver, fmt.Sprintf("%.0f ±%-4.0f", c.KPPS, c.KPPSSpread), c.Loss,
 		fmt.Sprintf("%.1f ±%-4.1f", c.NS, c.NSSpread), c.Busy, batch, calls, c.Others)
 	if c.Failed != "" {
-		fmt.Fprintf(w, "  %-38s failed in a round: %s\n", "", c.Failed)
+		fmt.Fprintf(w, "  %-44s failed in a round: %s\n", "", c.Failed)
+	}
+}
+
+// trickle is one load of a source that sends through the kernel: packets come a few at a time, each with its wakeup. What
+// waiting costs and saves shows there.
+type trickle struct {
+	Load      string  `json:"load"`
+	Adaptive  float64 `json:"adaptive_kpps"`
+	Busy      float64 `json:"busy_kpps"`
+	Rate      float64 `json:"rate_ratio"` // adaptive to busy; wanted: at least 0.95
+	CPU       float64 `json:"cpu_ratio"`  // of what busy uses; wanted: at most 0.5
+	AdaptiveC float64 `json:"adaptive_cpu_percent"`
+	BusyC     float64 `json:"busy_cpu_percent"`
+	Pass      bool    `json:"pass"`
+}
+
+const rateWanted, cpuWanted = 0.95, 0.5
+
+// trickle compares xrx's adaptive waiting with its busy mode under such loads.
+func (r *result) trickle() {
+	for _, l := range r.Loads {
+		if l.Engine == "live" {
+			continue
+		}
+		a, b := r.cell(xrxAdaptive, l.Name), r.cell(xrxBusy, l.Name)
+		if a.KPPS == 0 || b.KPPS == 0 || b.Busy == 0 {
+			continue
+		}
+		t := trickle{Load: l.Name, Adaptive: a.KPPS, Busy: b.KPPS, Rate: a.KPPS / b.KPPS, CPU: a.Busy / b.Busy, AdaptiveC: a.Busy, BusyC: b.Busy}
+		t.Pass = t.Rate >= rateWanted && t.CPU <= cpuWanted
+		r.Trickle = append(r.Trickle, t)
+	}
+}
+
+func (r *result) printTrickle(w io.Writer) {
+	if len(r.Trickle) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nwaiting adaptively against busy polling, packets that come a few at a time (wanted: at least %.2f of the rate at %.2f of the processor or less)\n", rateWanted, cpuWanted)
+	fmt.Fprintf(w, "  %-14s%16s%12s%14s%12s\n", "", "adaptive kpps", "busy kpps", "rate ratio", "CPU ratio")
+	for _, t := range r.Trickle {
+		verdict := "MISS"
+		if t.Pass {
+			verdict = "pass"
+		}
+		fmt.Fprintf(w, "  %-14s%16.0f%12.0f%14.3f%12.2f   %s\n", t.Load, t.Adaptive, t.Busy, t.Rate, t.CPU, verdict)
 	}
 }

@@ -50,17 +50,18 @@ func Kept(times []int64) (mean float64, removed int) {
 	return float64(sum) / float64(n), len(t) - n
 }
 
-// Save writes v as JSON into bench/out/name.
+// Save writes v as JSON into a file named from the repository's top folder.
 func Save(name string, v any) (path string, err error) {
 	b, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(Dir(), "out")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if path = name; !filepath.IsAbs(path) {
+		path = filepath.Join(Root(), name)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	path = filepath.Join(dir, name)
 	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
 		return "", fmt.Errorf("result file: %w", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ type dropping struct {
 	link  link.Link
 }
 
-func (c ceiling) Start() (_ running, err error) {
+func (c ceiling) Start() (_ Running, err error) {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func attach(end *vethnet.End, p *ebpf.Program) (l link.Link, err error) {
 // CPU: there is nobody to use any.
 func (d *dropping) CPU() (time.Duration, error) { return 0, nil }
 
-func (d *dropping) Stop() (c counts, err error) {
+func (d *dropping) Stop() (c Counts, err error) {
 	var per []uint64
 	err = d.count.Lookup(uint32(0), &per)
 	for _, n := range per {

@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"fmt"
@@ -7,29 +7,33 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"xrx/stats"
 )
 
 // counts are what a receiver counted itself, since it was started.
-type counts struct {
-	Packets  uint64 // as on the wire: a packet merged of three counts three
-	Batches  uint64 // times that it found packets; 0 = unknown
-	Syscalls uint64 // that its loop made; with unknown, not counted
+type Counts struct {
+	Packets  uint64         `json:"packets"`  // as on the wire: a packet merged of three counts three
+	Batches  uint64         `json:"batches"`  // times that it found packets; 0 = unknown
+	Syscalls uint64         `json:"syscalls"` // that its loop made; with unknown, not counted
+	Ages     [][2]int64     `json:"ages"`     // of stamped packets: ns, and how many were so old
+	Latency  *stats.Latency `json:"-"`        // of stamped packets
 	unknown  bool
 }
 
 // receiver is one way to receive all packets of queue 0 of the network's end B.
-type receiver interface {
+type Receiver interface {
 	Name() string
 	// Start returns when packets are taken.
-	Start() (running, error)
+	Start() (Running, error)
 }
 
 // running is a receiver at work.
-type running interface {
+type Running interface {
 	// CPU returns the processor time that the receiver has used, user and system.
 	CPU() (time.Duration, error)
 	// Stop ends it, and waits until it is gone.
-	Stop() (counts, error)
+	Stop() (Counts, error)
 }
 
 // processorTime returns what all threads of a process have run, ns exact: the first field of /proc/PID/task/TID/schedstat

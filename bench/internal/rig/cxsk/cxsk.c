@@ -1,6 +1,9 @@
-// cxsk - the plain AF_XDP receive loop in C over libxdp, doing nothing with what it gets: cxsk IFACE poll|busy
+// cxsk - the plain AF_XDP receive loop in C over libxdp, doing nothing with what it gets:
+//   cxsk IFACE poll|busy             count
+//   cxsk IFACE poll|busy seconds     also print what the kernel dropped, each second
+//   cxsk IFACE poll|busy latency     also read the stamps of xrx gen --stamp: the only mode that touches packets and clock
 //
-// Prints "ready" once packets are taken, and on SIGTERM one line: packets, batches, system calls.
+// Prints "ready" once packets are taken, and on SIGTERM a JSON object: packets, batches, system calls, ages of packets.
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <inttypes.h>
@@ -13,12 +16,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <linux/if_xdp.h>
 #include <xdp/xsk.h>
 
 #define FRAMES 4096
@@ -28,6 +34,47 @@
 
 static volatile sig_atomic_t stop;
 static void on_signal(int s) { stop = s; }
+static volatile sig_atomic_t second;
+static void on_second(int s) { second = s; }
+
+static int64_t now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+// Ages in buckets of at most 1/1024 of their value, as an HDR histogram's of three figures: bucket of 2048 per power of two.
+#define SUB 2048
+#define POWERS 27
+static uint64_t ages[POWERS][SUB];
+
+static void record(const uint8_t *packet, uint32_t len)
+{
+	const uint8_t *p = packet + 14 + 20 + 8; // IPv4 and UDP without options, as the source sends it
+	if (len < 14 + 20 + 8 + 22 || memcmp(p + 13, "xrt", 3))
+		return;
+	int64_t stamp = 0, t = now();
+	for (int i = 16; i < 22; i++)
+		stamp = stamp << 8 | p[i];
+	uint64_t age = (t - stamp) & ((1ULL << 48) - 1);
+	int power = 0;
+	while (age >> power >= SUB && power < POWERS - 1)
+		power++;
+	age >>= power;
+	ages[power][age < SUB ? age : SUB - 1]++;
+}
+
+// What the kernel dropped since the socket was opened.
+static void print_second(int fd, uint64_t packets)
+{
+	struct xdp_statistics s = {0};
+	socklen_t len = sizeof(s);
+	getsockopt(fd, SOL_XDP, XDP_STATISTICS, &s, &len);
+	printf("{\"at\":%lld,\"packets\":%" PRIu64 ",\"dropped\":%llu}\n", (long long)now(), packets,
+	       (unsigned long long)(s.rx_dropped + s.rx_ring_full));
+	fflush(stdout);
+}
 
 static void die(const char *what, int err)
 {
@@ -65,10 +112,12 @@ int main(int argc, char **argv)
 	uint32_t at, to;
 	int err;
 
-	bool busy = argc == 3 && !strcmp(argv[2], "busy");
-	int ifindex = argc == 3 ? (int)if_nametoindex(argv[1]) : 0;
-	if (!ifindex)
-		die("usage: cxsk IFACE poll|busy", EINVAL);
+	bool busy = argc >= 3 && !strcmp(argv[2], "busy");
+	bool latency = argc == 4 && !strcmp(argv[3], "latency");
+	bool seconds = argc == 4 && !strcmp(argv[3], "seconds");
+	int ifindex = argc >= 3 ? (int)if_nametoindex(argv[1]) : 0;
+	if (!ifindex || argc > 4 || (argc == 4 && !latency && !seconds))
+		die("usage: cxsk IFACE poll|busy [seconds|latency]", EINVAL);
 	struct sigaction sa = {.sa_handler = on_signal};
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
@@ -97,7 +146,18 @@ int main(int argc, char **argv)
 	fflush(stdout);
 
 	struct pollfd pfd = {.fd = xsk_socket__fd(xsk), .events = POLLIN};
+	if (seconds) {
+		struct sigaction sa = {.sa_handler = on_second};
+		sigaction(SIGALRM, &sa, NULL);
+		struct itimerval each = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
+		setitimer(ITIMER_REAL, &each, NULL);
+		print_second(pfd.fd, 0);
+	}
 	while (!stop) {
+		if (second) {
+			second = 0;
+			print_second(pfd.fd, packets);
+		}
 		uint32_t n = xsk_ring_cons__peek(&rx, BATCH, &at);
 		if (!n) {
 			if (!busy) {
@@ -112,6 +172,11 @@ int main(int argc, char **argv)
 		// The kernel shows packets before it shows that their places in the fill ring are free (net/xdp/xsk.c, xsk_flush).
 		while (xsk_ring_prod__reserve(&fill, n, &to) != n)
 			;
+		if (latency)
+			for (uint32_t i = 0; i < n; i++) {
+				const struct xdp_desc *d = xsk_ring_cons__rx_desc(&rx, at + i);
+				record((uint8_t *)mem + d->addr, d->len);
+			}
 		for (uint32_t i = 0; i < n; i++)
 			*xsk_ring_prod__fill_addr(&fill, to++) =
 				xsk_ring_cons__rx_desc(&rx, at++)->addr & ~(uint64_t)(CHUNK - 1);
@@ -120,7 +185,15 @@ int main(int argc, char **argv)
 		packets += n;
 		batches++;
 	}
-	printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", packets, batches, calls);
+	printf("{\"packets\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"syscalls\":%" PRIu64 ",\"ages\":[", packets, batches, calls);
+	const char *comma = "";
+	for (int i = 0; i < POWERS; i++)
+		for (int j = 0; j < SUB; j++)
+			if (ages[i][j]) {
+				printf("%s[%" PRIu64 ",%" PRIu64 "]", comma, ((uint64_t)j << i) + (((uint64_t)1 << i) >> 1), ages[i][j]);
+				comma = ",";
+			}
+	puts("]}");
 	close(link);
 	xsk_socket__delete(xsk);
 	xsk_umem__delete(umem);

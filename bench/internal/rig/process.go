@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bufio"
@@ -17,24 +17,37 @@ import (
 	"xrx/internal/vethnet"
 )
 
-// program is a receiver that is a process in end B's namespace.
-type program struct {
+// Program is a receiver that is a process in end B's namespace.
+type Program struct {
 	name  string
 	end   *vethnet.End
 	args  []string
 	cpu   int
 	pins  bool                             // the program pins itself; else taskset does it for all its threads
 	ready func(line string) bool           // this line of its output says that packets are taken
-	parse func(out []byte) (counts, error) // reads what it printed
+	parse func(out []byte) (Counts, error) // reads what it printed
 	quit  string                           // what to write to its standard input to end it; "" = SIGTERM
+	each  func(line string)                // is given each line, if not nil
 	setUp func(on bool) error              // changes the network for it, and back; may be nil
 }
 
-func (p *program) Name() string { return p.name }
+func (p *Program) Name() string { return p.name }
+
+// Named gives it another name.
+func (p *Program) Named(name string) *Program {
+	p.name = name
+	return p
+}
+
+// Each has f called with every line that it prints.
+func (p *Program) Each(f func(line string)) *Program {
+	p.each = f
+	return p
+}
 
 // process is a program at work.
 type process struct {
-	*program
+	*Program
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stderr bytes.Buffer
@@ -50,7 +63,7 @@ const (
 )
 
 // Start tries a few times: the socket that had the queue before is torn down some time after its process has ended.
-func (p *program) Start() (w running, err error) {
+func (p *Program) Start() (w Running, err error) {
 	for range 5 {
 		if w, err = p.start(); err == nil {
 			return w, nil
@@ -60,7 +73,7 @@ func (p *program) Start() (w running, err error) {
 	return nil, err
 }
 
-func (p *program) start() (_ running, err error) {
+func (p *Program) start() (_ Running, err error) {
 	if p.setUp != nil {
 		if err := p.setUp(true); err != nil {
 			return nil, err
@@ -70,7 +83,7 @@ func (p *program) start() (_ running, err error) {
 	if !p.pins {
 		args = append([]string{"taskset", "-c", strconv.Itoa(p.cpu)}, args...)
 	}
-	r := &process{program: p, read: make(chan error, 1), up: make(chan bool, 1)}
+	r := &process{Program: p, read: make(chan error, 1), up: make(chan bool, 1)}
 	cmd, start := p.end.Command(context.Background(), args[0], args[1:]...)
 	r.cmd = cmd
 	cmd.Stderr = &r.stderr
@@ -106,7 +119,7 @@ func (r *process) said() string {
 	if s == "" && r.ended.Load() {
 		s = strings.TrimSpace(r.out.String())
 	}
-	return s[max(0, len(s)-600):]
+	return tail(s)
 }
 
 // reader collects the output and looks for the line that says "ready".
@@ -115,6 +128,9 @@ func (r *process) reader(stdout io.Reader) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		r.out.Write(append(lines.Bytes(), '\n'))
+		if r.each != nil {
+			r.each(lines.Text())
+		}
 		if r.ready(lines.Text()) {
 			select {
 			case r.up <- true:
@@ -126,6 +142,9 @@ func (r *process) reader(stdout io.Reader) {
 	r.read <- lines.Err()
 }
 
+// PID returns the process.
+func (r *process) PID() int { return r.cmd.Process.Pid }
+
 func (r *process) CPU() (time.Duration, error) { return processorTime(r.cmd.Process.Pid) }
 
 func (r *process) kill() {
@@ -134,7 +153,7 @@ func (r *process) kill() {
 	r.cmd.Wait()
 }
 
-func (r *process) Stop() (c counts, err error) {
+func (r *process) Stop() (c Counts, err error) {
 	if r.quit != "" {
 		_, err = io.WriteString(r.stdin, r.quit)
 	} else {
