@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"xrx/umem"
@@ -119,9 +120,9 @@ type Fill struct {
 func NewReport(kind, iface string, mode Mode, began time.Time, from, to Snapshot) Report {
 	r := Report{Type: kind, Iface: iface, Elapsed: max(0, to.At.Sub(began).Seconds()), Interval: max(0, to.At.Sub(from.At).Seconds()), Mode: mode,
 		Drops: map[string]uint64{}, XDP: diff(to.XDP, from.XDP), Events: diff(to.Events, from.Events), Queues: make([]QueueReport, 0, len(to.Queues))}
-	for i, q := range to.Queues {
-		var old Queue
-		if i < len(from.Queues) {
+	for _, q := range to.Queues {
+		var old Queue // of a queue that came later: nothing
+		if i := slices.IndexFunc(from.Queues, func(o Queue) bool { return o.Queue == q.Queue }); i >= 0 {
 			old = from.Queues[i]
 		}
 		qr := queueReport(q, old, r.Interval)

@@ -1,0 +1,48 @@
+package stats
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+)
+
+// Carry adds to s what was counted before it began: by the same queues of a receiver that is closed by now. What is not
+// a count (levels, the ledger, a thread's processor time) stays as it is in s. Neither snapshot is changed.
+func (s Snapshot) Carry(before Snapshot) Snapshot {
+	s.XDP, s.Events = added(s.XDP, before.XDP), added(s.Events, before.Events)
+	s.Queues = slices.Clone(s.Queues)
+	for _, old := range before.Queues {
+		i := slices.IndexFunc(s.Queues, func(q Queue) bool { return q.Queue == old.Queue })
+		if i < 0 {
+			i = len(s.Queues)
+			s.Queues = append(s.Queues, Queue{Queue: old.Queue})
+		}
+		addCounts(reflect.ValueOf(&s.Queues[i]).Elem(), reflect.ValueOf(old))
+	}
+	slices.SortFunc(s.Queues, func(a, b Queue) int { return a.Queue - b.Queue })
+	return s
+}
+
+// addCounts adds every field that is a count: an unsigned number, or a map of them, in whatever struct but CPU and Ledger.
+func addCounts(into, from reflect.Value) {
+	for i := range into.NumField() {
+		to, old := into.Field(i), from.Field(i)
+		switch {
+		case to.Kind() == reflect.Uint64:
+			to.SetUint(to.Uint() + old.Uint())
+		case to.Type() == reflect.TypeFor[map[string]uint64]():
+			to.Set(reflect.ValueOf(added(to.Interface().(map[string]uint64), old.Interface().(map[string]uint64))))
+		case to.Kind() == reflect.Struct:
+			addCounts(to, old)
+		}
+	}
+}
+
+func added(a, b map[string]uint64) map[string]uint64 {
+	sum := make(map[string]uint64, len(a))
+	maps.Copy(sum, a)
+	for k, n := range b {
+		sum[k] += n
+	}
+	return sum
+}
