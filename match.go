@@ -42,9 +42,6 @@ func (c *Config) spares() bool {
 // SetMatch replaces Config.Match, also while Run is running: each packet is decided by the old expression or by the new
 // one, and none is lost or taken twice for it. KeepManagement stays as it is. On error the old expression stays: a
 // *match.SyntaxError, ErrLifeline, or what the kernel said.
-//
-// With HWMeta it must be called, like Open, on a thread of the interface's network namespace: the kernel looks there for
-// the device to bind the new program to.
 func (r *Receiver) SetMatch(expr string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,7 +57,13 @@ func (r *Receiver) SetMatch(expr string) error {
 	if r.lifeline != "" && !cfg.spares() {
 		return fmt.Errorf("xrx: %s: %w: %s; an expression and KeepManagement are needed here", r.iface.Name, ErrLifeline, r.lifeline)
 	}
-	if err := r.prog.SetMatch(e); err != nil {
+	replace := func() error { return r.prog.SetMatch(e) }
+	if r.cfg.HWMeta { // the kernel looks in this thread's namespace for the device to bind the new program to
+		err = r.follow.namespace.Do(replace)
+	} else {
+		err = replace()
+	}
+	if err != nil {
 		return fmt.Errorf("xrx: %w", err)
 	}
 	r.matching = e

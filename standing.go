@@ -291,7 +291,7 @@ func (s *Standing) SetMatch(expr string) error {
 		return err
 	}
 	if s.r != nil {
-		if err := s.namespace.Do(func() error { return s.r.SetMatch(expr) }); err != nil {
+		if err := s.r.SetMatch(expr); err != nil {
 			return err
 		}
 	}

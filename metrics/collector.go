@@ -23,7 +23,7 @@ type Source interface {
 type Collector struct {
 	source  Source
 	began   time.Time
-	mode    stats.Mode
+	mode    func() stats.Mode
 	values  []value
 	modeOf  *prometheus.Desc
 	startOf *prometheus.Desc
@@ -39,8 +39,9 @@ type value struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// NewCollector returns a collector for the receiver on iface, which was opened at began in this mode.
-func NewCollector(iface string, mode stats.Mode, began time.Time, source Source) *Collector {
+// NewCollector returns a collector for the receiver on iface, which was opened at began in this mode: asked at each scrape,
+// for a receiver that opens its interface again may get another.
+func NewCollector(iface string, mode func() stats.Mode, began time.Time, source Source) *Collector {
 	c := &Collector{source: source, began: began, mode: mode}
 	of := prometheus.Labels{"interface": iface}
 	c.modeOf = prometheus.NewDesc("xrx_mode_info", "The mode that was negotiated, and why it is not a better one; always 1.", []string{"attach", "bind", "reason"}, of)
@@ -105,7 +106,8 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector with one Snapshot.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.source.Snapshot()
-	ch <- prometheus.MustNewConstMetric(c.modeOf, prometheus.GaugeValue, 1, c.mode.Attach, c.mode.Bind, c.mode.Reason)
+	mode := c.mode()
+	ch <- prometheus.MustNewConstMetric(c.modeOf, prometheus.GaugeValue, 1, mode.Attach, mode.Bind, mode.Reason)
 	ch <- prometheus.MustNewConstMetric(c.startOf, prometheus.GaugeValue, float64(c.began.UnixNano())/1e9)
 	for i := range c.values {
 		c.values[i].collect(&s, ch)

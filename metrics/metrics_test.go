@@ -100,9 +100,11 @@ next:
 	return 0, false
 }
 
+func asMode() stats.Mode { return mode }
+
 func TestEveryValueOfTheCatalogIsServedUnderItsName(t *testing.T) {
 	s := sample()
-	_, families := scrape(t, NewCollector("eth1", mode, began, fake{}))
+	_, families := scrape(t, NewCollector("eth1", asMode, began, fake{}))
 	for i := range stats.Catalog {
 		d := &stats.Catalog[i]
 		f := families[d.Metric]
@@ -148,7 +150,7 @@ func TestEveryValueOfTheCatalogIsServedUnderItsName(t *testing.T) {
 
 // rate() of a series that begins with its first event does not see that event.
 func TestReasonsOfLossAreThereBeforeTheFirstLoss(t *testing.T) {
-	_, families := scrape(t, NewCollector("eth1", mode, began, fake{}))
+	_, families := scrape(t, NewCollector("eth1", asMode, began, fake{}))
 	for _, c := range []struct {
 		metric string
 		labels map[string]string
@@ -171,7 +173,7 @@ func TestReasonsOfLossAreThereBeforeTheFirstLoss(t *testing.T) {
 
 func TestTheMetricsFollowPrometheusConventions(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry() // checks that Collect keeps to what Describe says
-	registry.MustRegister(NewCollector("eth1", mode, began, fake{}))
+	registry.MustRegister(NewCollector("eth1", asMode, began, fake{}))
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +184,7 @@ func TestTheMetricsFollowPrometheusConventions(t *testing.T) {
 }
 
 func TestAReceiverWithoutQueuesIsServedToo(t *testing.T) {
-	_, families := scrape(t, NewCollector("eth1", mode, began, fake{snapshot: func() stats.Snapshot { return stats.Snapshot{} }}))
+	_, families := scrape(t, NewCollector("eth1", asMode, began, fake{snapshot: func() stats.Snapshot { return stats.Snapshot{} }}))
 	if got, ok := find(families, "xrx_xdp_outcomes_total", map[string]string{"interface": "eth1", "reason": "redirected"}); !ok || got != 0 {
 		t.Errorf("redirected is %v (%v), want 0", got, ok)
 	}
@@ -192,7 +194,7 @@ func TestAReceiverWithoutQueuesIsServedToo(t *testing.T) {
 }
 
 func TestOtherPathsAndMethodsAreRefused(t *testing.T) {
-	h, err := Handler(NewCollector("eth1", mode, began, fake{receiving: true}))
+	h, err := Handler(NewCollector("eth1", asMode, began, fake{receiving: true}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +213,7 @@ func TestHealthIsWhetherEveryQueueReceives(t *testing.T) {
 		code int
 		body string
 	}{true: {http.StatusOK, "receiving\n"}, false: {http.StatusServiceUnavailable, "not receiving\n"}} {
-		h, err := Handler(NewCollector("eth1", mode, began, fake{receiving: receiving}))
+		h, err := Handler(NewCollector("eth1", asMode, began, fake{receiving: receiving}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +240,7 @@ func promtool(t *testing.T, stdin io.Reader, args ...string) {
 }
 
 func TestPromtoolHasNothingToSayAboutTheMetrics(t *testing.T) {
-	text, _ := scrape(t, NewCollector("eth1", mode, began, fake{}))
+	text, _ := scrape(t, NewCollector("eth1", asMode, began, fake{}))
 	promtool(t, strings.NewReader(text), "check", "metrics")
 }
 

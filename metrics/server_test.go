@@ -50,7 +50,7 @@ func TestAnAddressIsLoopbackUnlessAnotherIsWrittenOut(t *testing.T) {
 
 func serve(t *testing.T, source Source) *Server {
 	t.Helper()
-	s, err := Serve(netip.MustParseAddrPort("127.0.0.1:0"), NewCollector("eth1", mode, began, source))
+	s, err := Serve(netip.MustParseAddrPort("127.0.0.1:0"), NewCollector("eth1", asMode, began, source))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestScrapesAtOnceAreBounded(t *testing.T) {
 func TestAnAddressThatIsTakenIsSaidSo(t *testing.T) {
 	s := serve(t, fake{})
 	defer s.Close()
-	if second, err := Serve(netip.MustParseAddrPort(s.addr.String()), NewCollector("eth1", mode, began, fake{})); err == nil {
+	if second, err := Serve(netip.MustParseAddrPort(s.addr.String()), NewCollector("eth1", asMode, began, fake{})); err == nil {
 		second.Close()
 		t.Error("two servers at one address")
 	} else if !strings.Contains(err.Error(), "address already in use") || !strings.HasPrefix(err.Error(), "metrics: ") {

@@ -19,14 +19,16 @@ import (
 
 // runOptions are the flags of run that are not the receiver's.
 type runOptions struct {
-	duration time.Duration
-	count    uint64
-	interval time.Duration
-	json     bool
-	latency  bool
-	profile  string
-	metrics  string
-	listen   netip.AddrPort // metrics, read; invalid: none
+	duration  time.Duration
+	count     uint64
+	interval  time.Duration
+	json      bool
+	latency   bool
+	profile   string
+	metrics   string
+	wait      bool
+	matchFile string
+	listen    netip.AddrPort // metrics, read; invalid: none
 }
 
 func newRunCmd(e env) *cobra.Command {
@@ -43,6 +45,15 @@ func newRunCmd(e env) *cobra.Command {
 			"  xrx run eth1 --metrics 9780 & curl http://127.0.0.1:9780/metrics",
 		Args: oneInterface,
 		RunE: func(c *cobra.Command, args []string) error {
+			if o.matchFile != "" {
+				if f.match != "" {
+					return usagef("--match and --match-file: one of them")
+				}
+				var err error
+				if f.match, err = readMatch(o.matchFile); err != nil {
+					return usagef("--match-file: %v", err)
+				}
+			}
 			cfg, err := f.config()
 			if err != nil {
 				return err
@@ -66,30 +77,32 @@ func newRunCmd(e env) *cobra.Command {
 	fs.BoolVar(&o.latency, "latency", false, "measure how old the packets of xrx gen --stamp, on this machine, are when they are delivered")
 	fs.StringVar(&o.profile, "cpuprofile", "", "write a processor profile of the run to this file, for go tool pprof")
 	fs.StringVar(&o.metrics, "metrics", "", "serve Prometheus metrics on this port of loopback, or at this address, like 127.0.0.1:9780")
+	fs.BoolVar(&o.wait, "wait", false, "wait for the interface where there is none, and open it again when it was deleted and is back, or has more queues or a larger MTU")
+	fs.StringVar(&o.matchFile, "match-file", "", "the expression of --match is in this file, which is read again at SIGHUP")
 	f.register(fs)
 	return c
 }
 
 func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions) error {
 	cfg.OnEvent = tellEvents(e.stderr)
-	r, err := xrx.Open(iface, cfg)
+	r, err := openSource(iface, cfg, o.wait)
 	if err != nil {
 		return err
 	}
 	mode := r.Mode()
-	reporter := reporter{e: e, json: o.json, iface: iface, mode: stats.Mode{Attach: mode.Attach, Bind: mode.Bind, Reason: mode.Reason, Settings: mode.Settings}}
+	reporter := reporter{e: e, json: o.json, iface: iface, modeOf: r.Mode}
 	if !o.json {
 		reporter.display = displayOn(e.stdout, os.Getenv)
 	}
 	began := r.Snapshot()
 	var server *metrics.Server
 	if o.listen.IsValid() {
-		server, err = metrics.Serve(o.listen, metrics.NewCollector(iface, reporter.mode, began.At, r))
+		server, err = metrics.Serve(o.listen, metrics.NewCollector(iface, func() stats.Mode { return statsMode(r.Mode()) }, began.At, r))
 		if err != nil {
 			return errors.Join(err, r.Close())
 		}
 	}
-	reporter.announce(mode)
+	reporter.announce(mode, r.Match(), o.wait)
 	reporter.announceMetrics(server, o.listen)
 
 	if o.duration > 0 {
@@ -110,7 +123,9 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, consumer) }()
+	endReload := onHangup(ctx, e, r, o.matchFile)
 	runErr := reporter.intervals(r, began, o.interval, ended)
+	endReload()
 	if err := endProfile(); runErr == nil {
 		runErr = err
 	}
@@ -122,7 +137,7 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	return runErr
 }
 
-func closeAll(r *xrx.Receiver, server *metrics.Server) (err error) {
+func closeAll(r source, server *metrics.Server) (err error) {
 	if server != nil {
 		err = server.Close() // before the receiver's, which may wait long with the receiver locked
 	}
@@ -183,10 +198,10 @@ type reporter struct {
 	e       env
 	json    bool
 	iface   string
-	mode    stats.Mode
-	display *display  // nil: not on a terminal
-	latency *latency  // nil: not measured
-	history []float64 // rates of the last intervals, in packets per second, for the display
+	modeOf  func() xrx.Mode // with --wait, every opening may bring another one
+	display *display        // nil: not on a terminal
+	latency *latency        // nil: not measured
+	history []float64       // rates of the last intervals, in packets per second, for the display
 }
 
 func (p *reporter) warn(notes []string) {
@@ -195,12 +210,19 @@ func (p *reporter) warn(notes []string) {
 	}
 }
 
-func (p *reporter) announce(m xrx.Mode) {
+func (p *reporter) announce(m xrx.Mode, match string, wait bool) {
 	p.warn(m.Notes)
 	if p.json {
 		return
 	}
-	fmt.Fprintf(p.e.stdout, "receiving on %s, %s\n", p.iface, m)
+	if wait {
+		fmt.Fprintf(p.e.stdout, "receiving on %s, whenever there is such an interface\n", p.iface)
+	} else {
+		fmt.Fprintf(p.e.stdout, "receiving on %s, %s\n", p.iface, m)
+	}
+	if match != "" {
+		fmt.Fprintf(p.e.stdout, "  match %s\n", match)
+	}
 	if m.Reason != "" {
 		fmt.Fprintf(p.e.stdout, "  %s\n", m.Reason)
 	}
@@ -221,7 +243,7 @@ func (p *reporter) announceMetrics(s *metrics.Server, addr netip.AddrPort) {
 }
 
 // intervals reports until the receiver ends, and returns its error.
-func (p *reporter) intervals(r *xrx.Receiver, began stats.Snapshot, every time.Duration, ended <-chan error) error {
+func (p *reporter) intervals(r source, began stats.Snapshot, every time.Duration, ended <-chan error) error {
 	last := began
 	var tick <-chan time.Time
 	if every > 0 {
@@ -246,7 +268,7 @@ const historyMost = 512
 
 // print shows what happened from last to now.
 func (p *reporter) print(began, last, now stats.Snapshot) {
-	r := stats.NewReport("interval", p.iface, p.mode, began.At, last, now)
+	r := stats.NewReport("interval", p.iface, statsMode(p.modeOf()), began.At, last, now)
 	r.Latency = p.latency.interval()
 	switch {
 	case p.json:
@@ -256,14 +278,14 @@ func (p *reporter) print(began, last, now stats.Snapshot) {
 			p.history = append(p.history[:0], p.history[1:]...)
 		}
 		columns, _ := p.display.room()
-		p.display.draw(r.Table(stats.NewReport("summary", p.iface, p.mode, began.At, began, now), p.history, p.display.sparks, columns))
+		p.display.draw(r.Table(stats.NewReport("summary", p.iface, statsMode(p.modeOf()), began.At, began, now), p.history, p.display.sparks, columns))
 	default:
 		fmt.Fprintln(p.e.stdout, r.Line())
 	}
 }
 
 func (p *reporter) summary(began, last stats.Snapshot) {
-	r := stats.NewReport("summary", p.iface, p.mode, began.At, began, last)
+	r := stats.NewReport("summary", p.iface, statsMode(p.modeOf()), began.At, began, last)
 	r.Latency = p.latency.whole()
 	if p.json {
 		r.WriteJSON(p.e.stdout)

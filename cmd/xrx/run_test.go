@@ -72,14 +72,19 @@ func hasLine(s string) bool { return strings.Contains(s, "\n") }
 // cancel is the Ctrl-C.
 func runIn(t *testing.T, n *testnet.Net, args ...string) (done <-chan result, stdout *transcript, cancel context.CancelFunc) {
 	t.Helper()
+	return runWith(t, n, new(transcript), args...)
+}
+
+// runWith is runIn with a stderr that can be read while it runs.
+func runWith(t *testing.T, n *testnet.Net, complaint *transcript, args ...string) (done <-chan result, stdout *transcript, cancel context.CancelFunc) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	c := make(chan result, 1)
 	stdout = new(transcript)
 	go func() {
 		var r result
-		var complaint transcript
 		err := n.B.Do(func() error {
-			r.code = execute(ctx, env{stdout: stdout, stderr: &complaint}, append([]string{"run", n.B.Iface}, args...))
+			r.code = execute(ctx, env{stdout: stdout, stderr: complaint}, append([]string{"run", n.B.Iface}, args...))
 			return nil
 		})
 		if r.stdout, r.stderr = stdout.String(), complaint.String(); err != nil {
