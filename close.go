@@ -46,7 +46,7 @@ func (r *Receiver) release() error {
 	for _, q := range r.queues {
 		errs = append(errs, q.close(deadline, held))
 	}
-	if r.mem != nil && held.Packets == 0 {
+	if r.mem != nil && held.Packets == 0 && r.pair == nil { // else both sides are closed first
 		errs = append(errs, r.mem.Close())
 		r.mem = nil
 	}
@@ -72,6 +72,12 @@ func (q *Queue) close(deadline time.Time, held *HeldError) error {
 	if q.pool != nil {
 		for q.pool.Reclaim(); q.pool.In(umem.Delivered) > 0 && time.Now().Before(deadline); q.pool.Reclaim() {
 			time.Sleep(time.Millisecond)
+		}
+	}
+	if q.tx != nil {
+		errs = append(errs, q.tx.sock.Close()) // what it was sending comes back
+		if q.pool != nil {
+			q.pool.TakeBackSent()
 		}
 	}
 	if q.sock != nil {

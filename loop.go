@@ -47,6 +47,9 @@ func (q *Queue) flush() {
 		q.assemble(nil, false)
 	}
 	q.pool.Reclaim()
+	if q.tx != nil {
+		q.tx.Drain(q.cfg.CloseTimeout)
+	}
 	q.handle, q.batch = nil, nil
 }
 

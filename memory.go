@@ -12,7 +12,12 @@ import (
 func (r *Receiver) memory() (err error) {
 	var pools []*umem.Pool
 	cfg := r.cfg.region()
-	if r.cfg.SharedUmem {
+	switch {
+	case r.pair != nil:
+		if pools, err = r.pair.memory(r); err != nil {
+			return err
+		}
+	case r.cfg.SharedUmem:
 		cfg.Frames *= len(r.queues)
 		if r.mem, err = umem.New(cfg); err != nil {
 			return fmt.Errorf("xrx: one UMEM for %d queues: %w", len(r.queues), err)

@@ -17,64 +17,67 @@ import (
 
 // Open prepares everything for receiving from an interface of the calling thread's network namespace: memory, XDP
 // program, sockets. Packets keep going to the kernel until Run. On error nothing is left behind.
-func Open(iface string, cfg *Config) (r *Receiver, err error) {
-	r = &Receiver{}
+func Open(iface string, cfg *Config) (*Receiver, error) {
+	r := &Receiver{}
 	if cfg != nil {
 		r.cfg = *cfg
 	}
-	if err := r.cfg.Validate(); err != nil {
+	if err := r.open(iface); err != nil {
 		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Receiver) open(iface string) (err error) {
+	if err := r.cfg.Validate(); err != nil {
+		return err
 	}
 	r.panics.hook = r.cfg.OnPanic
 	if r.iface, err = netdev.Get(iface); err != nil {
-		return nil, fmt.Errorf("xrx: %w", err)
+		return fmt.Errorf("xrx: %w", err)
 	}
 	if r.matching, err = r.cfg.Expression(); err != nil {
-		return nil, err
+		return err
 	}
 	if r.lifeline = netdev.Lifeline(r.iface); r.lifeline != "" && !r.cfg.spares() {
-		return nil, fmt.Errorf("xrx: %s: %w: %s; receive on another interface, choose packets with Match and KeepManagement (--match, --keep-management), or say TakeAll (--take-all) if you mean it", iface, ErrLifeline, r.lifeline)
+		return fmt.Errorf("xrx: %s: %w: %s; receive on another interface, choose packets with Match and KeepManagement (--match, --keep-management), or say TakeAll (--take-all) if you mean it", iface, ErrLifeline, r.lifeline)
 	}
 	ids, err := r.cfg.queues(r.iface)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.cfg.fit(r.iface)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.release())
-			r = nil
 		}
 	}()
 	if r.follow.namespace, err = netdev.CurrentNamespace(); err != nil {
-		return r, fmt.Errorf("xrx: %w", err)
+		return fmt.Errorf("xrx: %w", err)
 	}
 	if r.watch, err = netdev.NewWatch(r.iface.Index); err != nil { // before attaching: some drivers take the link down for that
-		return r, fmt.Errorf("xrx: %w", err)
+		return fmt.Errorf("xrx: %w", err)
 	}
 	r.follow.attached = time.Now()
 	if err = r.attach(ids); err != nil {
-		return r, err
+		return err
 	}
 	r.watch.ExpectProgram()
 	for _, id := range ids {
 		r.queues = append(r.queues, &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused})
 	}
 	if err = r.memory(); err != nil {
-		return r, err
+		return err
 	}
 	for n, q := range r.queues {
 		if err = r.openQueue(n, q); err != nil { // release takes down what was made of it
-			return r, err
+			return err
 		}
 	}
 	if err = r.openPollers(); err != nil {
-		return r, err
+		return err
 	}
-	if err = r.tune(ids); err != nil {
-		return r, err
-	}
-	return r, nil
+	return r.tune(ids)
 }
 
 // queues returns the rx queues to bind, in order, checked against what the interface has.
@@ -146,7 +149,10 @@ func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 	}
 	sock := xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: q.id,
 		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup, SG: r.sg(q.mem.Usable())}
-	if r.cfg.SharedUmem && n > 0 {
+	switch {
+	case r.pair != nil:
+		sock.TxSize, sock.Share = r.pair.tx, r.pair.share
+	case r.cfg.SharedUmem && n > 0:
 		sock.Share = r.queues[0].sock
 	}
 	if q.sock, err = xsk.Open(sock); err != nil {
@@ -157,6 +163,9 @@ func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 	tried, err := q.sock.Bind(r.cfg.Bind, r.link.Mode() == bpf.Native)
 	if err != nil {
 		return fmt.Errorf("xrx: %w", err)
+	}
+	if r.pair != nil && r.pair.share == nil {
+		r.pair.share = q.sock
 	}
 	if n == 0 {
 		r.mode.bound(q.sock.Mode(), tried, r.link.Mode())

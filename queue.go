@@ -19,6 +19,7 @@ type Queue struct {
 	sock         *xsk.Socket
 	fill         *fillring.Refiller
 	gro          *gro.Engine // nil: no merging
+	tx           *onward     // nil: packets go to a consumer
 	packetOffset int
 
 	handle Handler      // one of the two is set while running
@@ -117,6 +118,8 @@ func (q *Queue) merge(n, budget int) []*umem.Header {
 func (q *Queue) deliver(ready []*umem.Header) {
 	for len(ready) > 0 {
 		switch {
+		case q.tx != nil:
+			ready = ready[q.forward(ready):]
 		case q.handle != nil:
 			ready = ready[q.each(ready):]
 		case q.batch != nil:
@@ -124,6 +127,9 @@ func (q *Queue) deliver(ready []*umem.Header) {
 		default: // the consumer has failed
 			ready = ready[q.discard(ready):]
 		}
+	}
+	if q.tx != nil {
+		q.tx.Flush()
 	}
 }
 

@@ -33,6 +33,7 @@ type Receiver struct {
 	queues  []*Queue      // in the order of their numbers
 	pollers []*poller
 	follow  follower // what happens to the interface
+	pair    *pairing // with the interface that packets are forwarded to; nil: they are not
 
 	panics   panicLog
 	muxes    []*Mux // that were its consumers

@@ -13,6 +13,11 @@ import (
 // (xsk_poll wakes it); who never waits there, or only sleeps, has to say it. What belongs to the thread is counted with
 // its first queue.
 func (p *poller) rest(idle int) error {
+	for _, q := range p.queues {
+		if q.tx != nil && q.tx.Err() != nil {
+			return q.tx.failed()
+		}
+	}
 	if p.cfg.Busy {
 		return p.tell()
 	}
@@ -73,6 +78,9 @@ func (p *poller) patience() time.Duration {
 			if at, ok := q.gro.NextDeadline(); ok {
 				d = min(d, max(0, time.Duration(at-now())))
 			}
+		}
+		if q.tx != nil && q.tx.Waits() {
+			d = min(d, txRetry)
 		}
 	}
 	return d

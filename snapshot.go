@@ -89,6 +89,9 @@ func (q *Queue) snapshot() stats.Queue {
 		}
 	}
 	s.Handled = q.handledByNow()
+	if q.tx != nil {
+		q.tx.count(&s)
+	}
 	if q.gro != nil {
 		s.GROIn, s.GROOut, s.GRO = groCounts(q.gro.Stats())
 	}

@@ -169,11 +169,37 @@ func (r *rig) deliver() {
 		if g.csum == umem.CsumFinished {
 			checkHeaders(r.t, g.b)
 		}
+		r.restore(h, g.wire)
 		r.out = append(r.out, g)
 		r.p.Release(h, h.Gen())
 	}
 	r.e.ResetOut()
 	r.p.Reclaim()
+}
+
+// restore takes a packet apart in place: each frame must hold what arrived in it.
+func (r *rig) restore(h *umem.Header, wire [][]byte) {
+	r.t.Helper()
+	Restore(r.u, h)
+	var at []byte
+	n := 0
+	for f := h; f != nil; f = r.u.Deref(f.Seg) {
+		if f == h || f.Kind == umem.Segment {
+			if len(at) != 0 || n == len(wire) {
+				r.t.Fatalf("packet %d of %d begins with %d bytes left of the one before", n, len(wire), len(at))
+			}
+			at = wire[n]
+			n++
+		}
+		b, ok := bytes.CutPrefix(at, f.Bytes())
+		if !ok {
+			r.t.Fatalf("packet %d is not restored:\n% x\n% x", n-1, f.Bytes(), at)
+		}
+		at = b
+	}
+	if len(at) != 0 || n != len(wire) {
+		r.t.Fatalf("%d packets of %d restored, %d bytes left", n, len(wire), len(at))
+	}
 }
 
 // take returns what was delivered since the last take.

@@ -10,6 +10,7 @@ import (
 
 	"xrx/bpf"
 	"xrx/stats"
+	"xrx/txring"
 	"xrx/umem"
 )
 
@@ -73,7 +74,7 @@ func labelNames(d *stats.Desc) (names []string) {
 
 // knownReasons are, by field of the JSON line, reasons whose first occurrence an alert must see. Why GRO did not merge
 // is no fault: those appear when they happen.
-var knownReasons = map[string][]string{"xdp": xdpReasons(), "drops": dropReasons(), "events": stats.EventNames[:]}
+var knownReasons = map[string][]string{"xdp": xdpReasons(), "drops": dropReasons(), "events": stats.EventNames[:], "tx.faults": completionFaults()}
 
 func xdpReasons() (list []string) {
 	for r := range bpf.NumReasons {
@@ -82,8 +83,18 @@ func xdpReasons() (list []string) {
 	return list
 }
 
+func completionFaults() (list []string) {
+	for _, f := range []umem.Fault{umem.BadAddress, umem.BadMagic, umem.NotHome, umem.NotSending} {
+		list = append(list, f.String())
+	}
+	return list
+}
+
 func dropReasons() []string {
 	list := []string{"cut_chain", "panic", "after_panic"}
+	for r := range txring.NumReasons {
+		list = append(list, r.String())
+	}
 	for f := umem.NoFault + 1; f < umem.NotSending; f++ { // that one is of completions
 		list = append(list, "descriptor_"+f.String())
 	}

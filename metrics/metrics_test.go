@@ -52,7 +52,7 @@ func sample() stats.Snapshot {
 		XDP: map[string]uint64{"redirected": 3000, "no_socket": 7}, Events: map[string]uint64{"link_down": 2, "link_up": 1},
 		Missed: map[string]uint64{"capture": 3}, Kept: map[string]uint64{"capture": 64},
 		Queues: []stats.Queue{
-			{Queue: 0, Packets: 2000, Bytes: 120_000, Polls: 50, GRO: map[string]uint64{"tcp_seq": 4}, Drops: map[string]uint64{"cut_chain": 2, "of_tomorrow": 1}, Panics: map[string]uint64{"arp": 1}, Handled: map[string]uint64{"udp port 53": 7},
+			{Queue: 0, Packets: 2000, Bytes: 120_000, Polls: 50, GRO: map[string]uint64{"tcp_seq": 4}, Drops: map[string]uint64{"cut_chain": 2, "of_tomorrow": 1}, Panics: map[string]uint64{"arp": 1}, Handled: map[string]uint64{"udp port 53": 7}, Tx: stats.Tx{Packets: 9, Faults: map[string]uint64{"not_sending": 1}},
 				Kernel: stats.Kernel{RxDropped: 5}, Ledger: umem.Ledger{Total: 64, Free: 60, Filling: 4}, CPU: stats.CPU{User: time.Second}},
 			{Queue: 3, Packets: 1 << 60, FillLevel: 32, FillSize: 64, Ledger: umem.Ledger{Total: 64, Lost: 64}},
 		}}

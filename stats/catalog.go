@@ -72,6 +72,7 @@ const (
 	layerGRO     = "gro"
 	layerLedger  = "ledger"
 	layerOS      = "kernel (rusage)"
+	layerTx      = "txring"
 )
 
 const (
@@ -176,6 +177,31 @@ var Catalog = []Desc{
 	{Metric: "xrx_consumer_panics_total", Label: "consumer", JSON: "consumers.panics", Text: "panics", Layer: layerGuard,
 		Help:   "Panics of consumers that were caught, by the consumer's name. The packets that they cost are in drops.",
 		queues: func(q *Queue) map[string]uint64 { return q.Panics }},
+
+	{Metric: "xrx_tx_packets_total", JSON: "tx.packets", Text: "forwarded", Layer: layerTx,
+		Help:  "Packets posted to the tx ring, as they go on the wire. Those that the driver did not send are drops with reason tx_refused.",
+		queue: func(q *Queue) float64 { return float64(q.Tx.Packets) }},
+	{Metric: "xrx_tx_bytes_total", JSON: "tx.bytes", Text: "forwarded", Layer: layerTx,
+		Help:  "Bytes of packets posted to the tx ring, from the Ethernet header on.",
+		queue: func(q *Queue) float64 { return float64(q.Tx.Bytes) }},
+	{Metric: "xrx_tx_completed_frames_total", JSON: "tx.completed", Text: "forwarded", Layer: layerTx,
+		Help:  "Frames that the kernel gave back when it had sent them.",
+		queue: func(q *Queue) float64 { return float64(q.Tx.Completed) }},
+	{Metric: "xrx_tx_kicks_total", JSON: "tx.kicks", Text: "forwarded", Layer: layerTx,
+		Help:  "System calls that made the kernel send.",
+		queue: func(q *Queue) float64 { return float64(q.Tx.Kicks) }},
+	{Metric: "xrx_tx_checksums_total", JSON: "tx.checksums", Text: "forwarded", Layer: layerTx,
+		Help:  "Checksums completed that a local sender had left partial.",
+		queue: func(q *Queue) float64 { return float64(q.Tx.Checksums) }},
+	{Metric: "xrx_tx_vlan_tags_total", JSON: "tx.tags", Text: "forwarded", Layer: layerTx,
+		Help:  "VLAN tags put back that the device had taken off.",
+		queue: func(q *Queue) float64 { return float64(q.Tx.Tags) }},
+	{Metric: "xrx_kernel_tx_invalid_descs_total", JSON: "tx.invalid_descs", Text: "forwarded", Layer: layerKernel,
+		Help:  "Descriptors in the tx ring that the kernel refused.",
+		queue: func(q *Queue) float64 { return float64(q.Tx.Invalid) }},
+	{Metric: "xrx_tx_completion_faults_total", Label: "reason", JSON: "tx.faults", Text: "forwarded", Layer: layerUmem,
+		Help:   "Completions that can't be right, by reason. Must be 0.",
+		queues: func(q *Queue) map[string]uint64 { return q.Tx.Faults }},
 
 	{Metric: "xrx_ledger_size_frames", JSON: "ledger.total", Text: "frames", Layer: layerLedger, Kind: Gauge,
 		Help:  "Frames that there are.",

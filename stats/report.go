@@ -23,14 +23,16 @@ type Mode struct {
 type Report struct {
 	Type      string            `json:"type"` // "interval" or "summary"
 	Iface     string            `json:"iface"`
-	Elapsed   float64           `json:"elapsed_s"`  // since receiving began
-	Interval  float64           `json:"interval_s"` // what the counts of this report cover
+	Out       string            `json:"out,omitempty"` // the interface that packets were forwarded to; NewReport leaves it out
+	Elapsed   float64           `json:"elapsed_s"`     // since receiving began
+	Interval  float64           `json:"interval_s"`    // what the counts of this report cover
 	Mode      Mode              `json:"mode"`
 	Rx        Rx                `json:"rx"`
 	Delivered Delivered         `json:"delivered"`
 	GRO       GRO               `json:"gro"`
 	Drops     map[string]uint64 `json:"drops"` // by reason, only those that happened
 	Consumers Consumers         `json:"consumers"`
+	Tx        Tx                `json:"tx"` // forwarded; 0 where nothing is
 	Kernel    Kernel            `json:"kernel"`
 	XDP       map[string]uint64 `json:"xdp"`    // the XDP program's outcomes by reason, only those that happened
 	Events    map[string]uint64 `json:"events"` // what happened to the interface, by kind, only what happened
@@ -102,6 +104,7 @@ type QueueReport struct {
 	RxLevel   int               `json:"rx_level"`
 	Drops     map[string]uint64 `json:"drops"`
 	Consumers Consumers         `json:"consumers"`
+	Tx        Tx                `json:"tx"` // forwarded; 0 where nothing is
 	Kernel    Kernel            `json:"kernel"`
 	Ledger    umem.Ledger       `json:"ledger"`
 	CPU       CPUReport         `json:"cpu"` // the queue's thread alone
@@ -137,6 +140,7 @@ func NewReport(kind, iface string, mode Mode, began time.Time, from, to Snapshot
 		sum(&r.Drops, qr.Drops)
 		r.Consumers.Add(qr.Consumers)
 		sum(&r.GRO.Reasons, qr.GRO.Reasons)
+		r.Tx.add(qr.Tx)
 		r.Kernel = r.Kernel.add(qr.Kernel)
 		r.Ledger = r.Ledger.Add(qr.Ledger)
 	}
@@ -157,6 +161,7 @@ func queueReport(q, old Queue, seconds float64) QueueReport {
 		RxLevel:   q.RxLevel,
 		Drops:     diff(q.Drops, old.Drops),
 		Consumers: Consumers{Packets: diff(q.Handled, old.Handled), Panics: diff(q.Panics, old.Panics)},
+		Tx:        q.Tx.sub(old.Tx),
 		Kernel:    q.Kernel.sub(old.Kernel),
 		Ledger:    q.Ledger,
 	}

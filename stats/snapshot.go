@@ -50,6 +50,7 @@ type Queue struct {
 	Panics                            map[string]uint64 // of consumers, by their names
 	Handled                           map[string]uint64 // packets that a Mux gave to its handlers, by their names
 
+	Tx     Tx          // forwarded
 	Kernel Kernel      // XDP_STATISTICS
 	Ledger umem.Ledger // where every frame is, found by walking the headers
 }

@@ -27,7 +27,7 @@ func (r Report) WriteText(w io.Writer) {
 	p := func(label, format string, args ...any) {
 		fmt.Fprintf(w, "%-11s "+format+"\n", append([]any{label}, args...)...)
 	}
-	p("interface", "%s, %s", r.Iface, r.Mode.Attach+"+"+r.Mode.Bind)
+	p("interface", "%s, %s", r.way(), r.Mode.Attach+"+"+r.Mode.Bind)
 	if r.Mode.Reason != "" {
 		p("", "%s", r.Mode.Reason)
 	}
@@ -58,6 +58,11 @@ func (r Report) WriteText(w io.Writer) {
 	if len(r.Consumers.Kept)+len(r.Consumers.Missed) > 0 {
 		p("taps", "frames kept: %s; packets missed: %s", orNone(reasons(r.Consumers.Kept)), orNone(reasons(r.Consumers.Missed)))
 	}
+	if r.Out != "" || r.Tx.Packets > 0 {
+		what, changed := r.Tx.text()
+		p("forwarded", "%s", what)
+		p("", "%s", changed)
+	}
 	if s := reasons(r.Consumers.Panics); s != "" {
 		p("panics", "%s", s)
 	}
@@ -76,6 +81,14 @@ func (r Report) WriteText(w io.Writer) {
 			p(fmt.Sprintf("queue %d", q.Queue), "%s packets, %s, batch %.1f, kernel drops %s", Count(q.Rx.Packets), SI(q.Rx.PPS, "pps"), q.Batch, Count(q.Kernel.Lost()))
 		}
 	}
+}
+
+// way is the interface, and where packets went on to.
+func (r Report) way() string {
+	if r.Out == "" {
+		return r.Iface
+	}
+	return r.Iface + " to " + r.Out
 }
 
 func (r Report) total(f func(QueueReport) uint64) (n uint64) {

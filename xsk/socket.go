@@ -105,6 +105,9 @@ func Open(cfg Config) (s *Socket, err error) {
 	if s.fd, err = sys.XSKSocket(); err != nil {
 		return s, s.failed("socket(AF_XDP)", err)
 	}
+	if cfg.TxSize != 0 { // in copy mode each packet on its way is an skb: room for a ring of them
+		sys.SendBuffer(s.fd, cfg.TxSize*4096) // refused: the kernel says EAGAIN sooner, no more
+	}
 	if cfg.Share == nil {
 		g := cfg.Umem.Config()
 		var flags uint32
@@ -180,6 +183,10 @@ func (s *Socket) WakeRx() error { return sys.XSKWakeRx(s.fd) }
 
 // WakeTx tells the kernel to send: call it when Tx.NeedWakeup says so.
 func (s *Socket) WakeTx() error { return sys.XSKWakeTx(s.fd) }
+
+// SendTx is WakeTx with the kernel's errno as it is. In copy mode the call sends (net/xdp/xsk.c, __xsk_generic_xmit):
+// EAGAIN is more to send, or no memory for it now, EBUSY a packet that the driver did not take and that is lost.
+func (s *Socket) SendTx() error { return sys.XSKSend(s.fd) }
 
 // BusyPoll turns on preferred busy polling (SO_PREFER_BUSY_POLL): accepted everywhere, inert where the driver has no
 // NAPI id (veth). us is the time per call in microseconds, budget the packets per call.

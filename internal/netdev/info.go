@@ -20,6 +20,8 @@ type Info struct {
 	Driver string // as ethtool -i says; "" if it doesn't
 	Queues int    // rx queues in use now (ethtool -l), not the most there could be
 	Up     bool
+
+	TxQueues int // tx queues in use now
 }
 
 // Get returns what there is to know about an interface.
@@ -33,7 +35,7 @@ func Get(name string) (Info, error) {
 		return Info{}, fmt.Errorf("interface %q: %w", name, err)
 	}
 	a := l.Attrs()
-	i := Info{Name: name, Index: a.Index, MTU: a.MTU, Kind: l.Type(), Queues: a.NumRxQueues, Up: a.Flags&net.FlagUp != 0}
+	i := Info{Name: name, Index: a.Index, MTU: a.MTU, Kind: l.Type(), Queues: a.NumRxQueues, TxQueues: a.NumTxQueues, Up: a.Flags&net.FlagUp != 0}
 	e, err := ethtool.NewEthtool()
 	if err != nil {
 		return i, nil // without ethtool there is still NumRxQueues
@@ -41,6 +43,7 @@ func Get(name string) (Info, error) {
 	defer e.Close()
 	if ch, err := e.GetChannels(name); err == nil && ch.RxCount+ch.CombinedCount > 0 {
 		i.Queues = int(ch.RxCount + ch.CombinedCount)
+		i.TxQueues = int(ch.TxCount + ch.CombinedCount)
 	}
 	i.Driver, _ = e.DriverName(name)
 	return i, nil

@@ -106,6 +106,24 @@ func XSKWakeTx(fd int) error {
 	return e
 }
 
+// XSKSend is XSKWakeTx with the errno that the kernel gave, EAGAIN and EBUSY included: in copy mode they say what became
+// of the packets.
+func XSKSend(fd int) error {
+	if _, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), 0, 0, unix.MSG_DONTWAIT, 0, 0); e != 0 {
+		return e
+	}
+	return nil
+}
+
+// SendBuffer sets how many bytes of memory the socket's packets may take on their way out (SO_SNDBUF), beyond
+// net.core.wmem_max where CAP_NET_ADMIN allows it.
+func SendBuffer(fd, bytes int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, bytes) == nil {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes)
+}
+
 // BusyPoll asks for busy polling on the socket: the preference, how long (microseconds), and the budget per call.
 func BusyPoll(fd, us, budget int) error {
 	for _, o := range [][2]int{{unix.SO_PREFER_BUSY_POLL, 1}, {unix.SO_BUSY_POLL, us}, {unix.SO_BUSY_POLL_BUDGET, budget}} {
