@@ -3,6 +3,7 @@ package xsk
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 )
 
@@ -36,6 +37,7 @@ func (s *Socket) failed(step string, err error) error {
 
 // why puts an errno into words. Sources: net/xdp/xsk.c, xdp_umem.c, xsk_buff_pool.c (v6.18), and trying each.
 func (s *Socket) why(step string, e syscall.Errno) string {
+	isRing := strings.HasSuffix(step, "_RING") || strings.HasPrefix(step, "map the ")
 	switch {
 	case e == syscall.EPERM:
 		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"
@@ -48,7 +50,11 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (chunks: 2048 up to the page size, in huge pages too, and a power of two where they are aligned; headroom up to chunk-256, where the kernel keeps room for skb_shared_info up to chunk-704)", g.ChunkSize, g.Headroom)
 	case e == syscall.ENOMEM:
 		return "the kernel is out of memory for rings or UMEM: use fewer frames or smaller rings"
-	case len(step) > 4 && step[:4] == "bind":
+	case isRing && e == syscall.EINVAL:
+		return "rings have a power of two of descriptors"
+	case isRing && e == syscall.EBUSY:
+		return "the socket is bound, and rings are made and mapped before that"
+	case strings.HasPrefix(step, "bind"):
 		return s.whyBind(e)
 	}
 	return ""
@@ -57,7 +63,12 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 func (s *Socket) whyBind(e syscall.Errno) string {
 	switch e {
 	case syscall.EINVAL:
+		if s.cfg.SG {
+			return fmt.Sprintf("queue %d is not below the interface's real number of rx queues (ethtool -l %s), or flags conflict, or this kernel has no packets over several frames (XDP_USE_SG, Linux 6.6): --sg off", s.cfg.Queue, s.cfg.Iface)
+		}
 		return fmt.Sprintf("queue %d is not below the interface's real number of rx queues (ethtool -l %s), or flags conflict", s.cfg.Queue, s.cfg.Iface)
+	case syscall.EBADF:
+		return "the socket whose UMEM is to be shared is not bound"
 	case syscall.EBUSY:
 		return fmt.Sprintf("another AF_XDP socket has this queue, also after %v of waiting: stop it, or choose other queues (--queues)", busyPatience)
 	case syscall.EOPNOTSUPP:

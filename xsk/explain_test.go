@@ -49,7 +49,11 @@ func TestEachRefusalOfTheKernelIsPutIntoWords(t *testing.T) {
 		{"bind b0 queue 3 (copy)", syscall.EPERM, false, []string{"root"}},
 		{"bind b0 queue 3 (copy)", syscall.ENOMEM, false, []string{"out of memory"}},
 		{"bind b0 queue 3 (copy)", syscall.EIO, false, nil},
-		{"XDP_RX_RING", syscall.EINVAL, false, nil},
+		{"bind b0 queue 3 (copy)", syscall.EINVAL, true, []string{"queue 3", "Linux 6.6", "--sg off"}},
+		{"bind b0 queue 3 (copy)", syscall.EBADF, false, []string{"to be shared is not bound"}},
+		{"XDP_RX_RING", syscall.EINVAL, false, []string{"a power of two"}},
+		{"map the fill ring", syscall.EBUSY, false, []string{"mapped before"}},
+		{"XDP_RX_RING", syscall.EIO, false, nil},
 		{"XDP_STATISTICS", syscall.EBADF, false, nil},
 	} {
 		t.Run(fmt.Sprintf("%s: %v, sg %v", c.step, c.errno, c.sg), func(t *testing.T) {

@@ -3,7 +3,7 @@
 //
 // The order that every driver accepts: Open (socket, UMEM, ring sizes, mappings) -> fill the fill ring -> Bind ->
 // receive -> Close. A driver in zero-copy mode takes all fill descriptors at once when it is bound, so they must be
-// there before; the kernel refuses to map rings after bind (EBUSY).
+// there before; the kernel refuses to make rings after bind (EBUSY).
 package xsk
 
 import (
