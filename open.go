@@ -77,6 +77,7 @@ func (r *Receiver) open(iface string) (err error) {
 	if err = r.openPollers(); err != nil {
 		return err
 	}
+	r.places()
 	return r.tune(ids)
 }
 
