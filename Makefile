@@ -45,4 +45,4 @@ bench: build ## receivers side by side on one veth pair
 	$(SUDO) $(GO) -C bench run ./rx
 
 clean:
-	rm -rf bin bench/out
+	rm -rf bin

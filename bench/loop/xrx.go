@@ -49,6 +49,9 @@ func xrxLoop(o options, stop *atomic.Bool) (c counts, err error) {
 	ready()
 	tell, collect := every(o.seconds, time.Second), every(o.collect > 0, o.collect)
 	pauses := newPauses()
+	if o.seconds {
+		second(r.Snapshot(), pauses) // where it begins
+	}
 	for look := time.NewTicker(loopWait * time.Millisecond); !stop.Load(); {
 		select {
 		case <-tell:

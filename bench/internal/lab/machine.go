@@ -3,6 +3,7 @@ package lab
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,4 +85,9 @@ func Pin(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
 	return unix.SchedSetaffinity(0, &set)
+}
+
+// String is a line for the head of a table.
+func (m Machine) String() string {
+	return fmt.Sprintf("%s, %d CPUs, Linux %s, %s, %s, xrx %s, load %s", m.CPU, m.CPUs, m.Kernel, m.Go, m.Date.Format("2006-01-02 15:04 MST"), m.Commit, m.Load)
 }

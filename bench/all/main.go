@@ -1,0 +1,130 @@
+// Command all runs the benchmarks one after the other on an otherwise idle machine, says beforehand how long that takes,
+// and writes their tables to the terminal and JSON and figures into docs/bench; then docs/PERFORMANCE.md is made anew from
+// these. A benchmark that fails is named at the end; the others run all the same.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"xrx/bench/internal/lab"
+)
+
+// part is one benchmark, with how long it takes here, and quickly.
+type part struct {
+	name        string
+	args, quick []string
+	full, short time.Duration
+	what        string
+}
+
+var parts = []part{
+	{"rx", nil, []string{"-quick"}, 290 * time.Second, 40 * time.Second, "receivers side by side: rate, loss, processor time"},
+	{"latency", nil, []string{"-quick"}, 115 * time.Second, 25 * time.Second, "latency by rate and way of waiting"},
+	{"soak", nil, []string{"-quick", "-time", "10s"}, 145 * time.Second, 28 * time.Second, "loss by second at full rate"},
+	{"scale", nil, []string{"-quick"}, 95 * time.Second, 32 * time.Second, "queues, flows, frames held"},
+	{"profile", nil, []string{"-quick"}, 40 * time.Second, 15 * time.Second, "where the nanoseconds go, by stage; flame graphs"},
+}
+
+func main() {
+	quick := flag.Bool("quick", false, "everything short: to see that it works, not for figures")
+	only := flag.String("only", "", "only these benchmarks, comma separated")
+	out := flag.String("out", "docs/bench", "folder for results; another one than docs/bench leaves docs/PERFORMANCE.md alone")
+	flag.Parse()
+	if err := run(*quick, *only, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(quick bool, only, out string) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("network namespaces and AF_XDP need root: sudo make bench")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	todo := slices.DeleteFunc(slices.Clone(parts), func(p part) bool {
+		return only != "" && !slices.Contains(strings.Split(only, ","), p.name)
+	})
+	var sum time.Duration
+	for _, p := range todo {
+		sum += p.time(quick)
+	}
+	fmt.Printf("%s\nabout %v in all; leave the machine alone meanwhile: what others take of its processors shows as cost\n", lab.ThisMachine(), sum.Round(time.Second))
+	for _, p := range todo {
+		fmt.Printf("  %-10s%6v  %s\n", p.name, p.time(quick), p.what)
+	}
+	dir, err := os.MkdirTemp("", "xrx-bench-all-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var failed []string
+	began := time.Now()
+	for _, p := range todo {
+		fmt.Printf("\n== %s (%v of about %v passed)\n", p.name, time.Since(began).Round(time.Second), sum.Round(time.Second))
+		if err := p.run(ctx, dir, quick, out); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", p.name, err)
+			failed = append(failed, p.name)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if filepath.Clean(out) == "docs/bench" {
+		cmd := exec.CommandContext(ctx, "go", "run", "./tables")
+		cmd.Dir, cmd.Stdout, cmd.Stderr = lab.Dir(), os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			failed = append(failed, "tables")
+		}
+	}
+	fmt.Printf("\n%v in all\n", time.Since(began).Round(time.Second))
+	if len(failed) > 0 {
+		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
+	}
+	return nil
+}
+
+func (p part) time(quick bool) time.Duration {
+	if quick {
+		return p.short
+	}
+	return p.full
+}
+
+// run builds the benchmark, so that the compiler is not part of it, and runs it with a deadline.
+func (p part) run(ctx context.Context, dir string, quick bool, out string) error {
+	bin := filepath.Join(dir, p.name)
+	build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./"+p.name)
+	build.Dir, build.Stderr = lab.Dir(), os.Stderr
+	if err := build.Run(); err != nil {
+		return err
+	}
+	args := p.args
+	if quick {
+		args = p.quick
+	}
+	where := out
+	if p.name != "scale" && p.name != "profile" { // which make several files
+		where = filepath.Join(out, p.name)
+	}
+	if p.name == "rx" {
+		where += ".json"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*p.time(quick)+time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, append(slices.Clone(args), "-out", where)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd.Run()
+}
