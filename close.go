@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"xrx/internal/stage"
 	"xrx/umem"
 )
 
@@ -27,25 +28,31 @@ func (r *Receiver) release() error {
 		r.watch.Close()
 		r.watch = nil
 	}
+	stage.At("closing")
 	errs = append(errs, r.untune())
+	stage.At("settings back")
 	errs = append(errs, r.follow.namespace.Close())
 	r.follow.namespace = nil
 	if r.link != nil {
 		errs = append(errs, r.link.Close())
 		r.link = nil
+		stage.At("detached")
 	}
 	if r.prog != nil {
 		errs = append(errs, r.prog.Close())
 		r.prog = nil
+		stage.At("unloaded")
 	}
 	for _, p := range r.pollers {
 		errs = append(errs, p.close())
 	}
+	stage.At("pollers closed")
 	held := &HeldError{}
 	deadline := time.Now().Add(r.cfg.CloseTimeout)
 	for _, q := range r.queues {
 		errs = append(errs, q.close(deadline, held))
 	}
+	stage.At("queues closed")
 	if r.mem != nil && held.Packets == 0 && r.pair == nil { // else both sides are closed first
 		errs = append(errs, r.mem.Close())
 		r.mem = nil
@@ -84,6 +91,7 @@ func (q *Queue) close(deadline time.Time, held *HeldError) error {
 		errs = append(errs, q.sock.Close())
 		q.sock = nil
 		q.pool.TakeBack()
+		stage.At("socket closed")
 	}
 	if q.mem == nil {
 		return errors.Join(errs...)

@@ -21,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) {
 	if iface := os.Getenv("XRX_TEST_RECEIVE"); iface != "" {
+		if last := os.Getenv("XRX_TEST_STAGE"); last != "" {
+			lifeUpTo(iface, last, os.Getenv("XRX_TEST_STATE"))
+		}
 		receiveUntilKilled(iface)
 	}
 	goleak.VerifyTestMain(m)

@@ -11,6 +11,7 @@ import (
 	"xrx/fillring"
 	"xrx/gro"
 	"xrx/internal/netdev"
+	"xrx/internal/stage"
 	"xrx/umem"
 	"xrx/xsk"
 )
@@ -52,6 +53,7 @@ func (r *Receiver) open(iface string) (err error) {
 			err = errors.Join(err, r.release())
 		}
 	}()
+	stage.At("checked")
 	if r.follow.namespace, err = netdev.CurrentNamespace(); err != nil {
 		return fmt.Errorf("xrx: %w", err)
 	}
@@ -59,26 +61,33 @@ func (r *Receiver) open(iface string) (err error) {
 		return fmt.Errorf("xrx: %w", err)
 	}
 	r.follow.attached = time.Now()
+	stage.At("watching")
 	if err = r.attach(ids); err != nil {
 		return err
 	}
 	r.watch.ExpectProgram()
+	stage.At("attached")
 	for _, id := range ids {
 		r.queues = append(r.queues, &Queue{id: id, cfg: &r.cfg, receiver: r, metaRefused: r.prog.MetaRefused})
 	}
 	if err = r.memory(); err != nil {
 		return err
 	}
+	stage.At("memory")
 	for n, q := range r.queues {
 		if err = r.openQueue(n, q); err != nil { // release takes down what was made of it
 			return err
 		}
+		stage.At("queue open")
 	}
 	if err = r.openPollers(); err != nil {
 		return err
 	}
 	r.places()
-	return r.tune(ids)
+	stage.At("pollers")
+	err = r.tune(ids)
+	stage.At("open")
+	return err
 }
 
 // queues returns the rx queues to bind, in order, checked against what the interface has.
@@ -111,6 +120,7 @@ func (r *Receiver) attach(ids []int) (err error) {
 	if r.prog, err = bpf.Load(opts); err != nil {
 		return fmt.Errorf("xrx: %w", err)
 	}
+	stage.At("program loaded")
 	mode := r.cfg.Attach
 	if r.cfg.Bind == xsk.ZeroCopy {
 		mode = bpf.Native // with a program in generic mode the kernel takes the bind, and then loses packets
@@ -161,10 +171,12 @@ func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 	}
 	q.fill = fillring.New(q.sock.Fill, q.pool)
 	q.fill.Refill()
+	stage.At("filled")
 	tried, err := q.sock.Bind(r.cfg.Bind, r.link.Mode() == bpf.Native)
 	if err != nil {
 		return fmt.Errorf("xrx: %w", err)
 	}
+	stage.At("bound")
 	if r.pair != nil && r.pair.share == nil {
 		r.pair.share = q.sock
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"xrx/internal/stage"
 	"xrx/internal/sys"
 )
 
@@ -136,6 +137,7 @@ func (p *poller) run(c Consumer, stop <-chan struct{}) error {
 	for _, q := range p.queues {
 		q.serve(c)
 	}
+	stage.At("thread")
 	p.mail.open()
 	defer p.mail.shut()
 
@@ -144,6 +146,7 @@ func (p *poller) run(c Consumer, stop <-chan struct{}) error {
 			return errors.Join(err, p.drain())
 		}
 	}
+	stage.At("registered")
 	for idle := 0; ; {
 		n, more := p.round()
 		if p.mail.waiting() {
@@ -194,10 +197,12 @@ const drainPause = 5 * time.Millisecond
 
 // drain is the orderly end: match no more, take what is still on the rings, flush GRO, hand over.
 func (p *poller) drain() error {
+	stage.At("told to stop")
 	var errs []error
 	for _, q := range p.queues {
 		errs = append(errs, q.unregister())
 	}
+	stage.At("unregistered")
 	for quiet := 0; quiet < 2; {
 		if n, _ := p.round(); n > 0 {
 			quiet = 0
@@ -206,6 +211,7 @@ func (p *poller) drain() error {
 		quiet++
 		time.Sleep(drainPause)
 	}
+	stage.At("drained")
 	for _, q := range p.queues {
 		q.flush()
 	}

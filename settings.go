@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"xrx/internal/stage"
 	"xrx/internal/tune"
 )
 
@@ -143,11 +144,13 @@ func (r *Receiver) tune(queues []int) (err error) {
 	if r.cfg.Settings.none() {
 		return nil
 	}
+	stage.At("settings locked")
 	r.tuned = s // from now on it is release that puts back
 	state, err := s.Apply(r.cfg.Settings.changes(s.Iface, queues))
 	if err != nil {
 		return fmt.Errorf("xrx: settings of %s: %w", r.iface.Name, err)
 	}
+	stage.At("settings made")
 	for _, e := range state.InForce() {
 		r.mode.Settings = append(r.mode.Settings, e.String())
 	}

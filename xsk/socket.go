@@ -12,6 +12,7 @@ import (
 	"math/bits"
 
 	"xrx/internal/ring"
+	"xrx/internal/stage"
 	"xrx/internal/sys"
 	"xrx/umem"
 )
@@ -105,6 +106,7 @@ func Open(cfg Config) (s *Socket, err error) {
 	if s.fd, err = sys.XSKSocket(); err != nil {
 		return s, s.failed("socket(AF_XDP)", err)
 	}
+	stage.At("socket")
 	if cfg.TxSize != 0 { // in copy mode each packet on its way is an skb: room for a ring of them
 		sys.SendBuffer(s.fd, cfg.TxSize*4096) // refused: the kernel says EAGAIN sooner, no more
 	}
@@ -118,6 +120,7 @@ func Open(cfg Config) (s *Socket, err error) {
 			return s, s.failed("XDP_UMEM_REG", err)
 		}
 	}
+	stage.At("umem registered")
 	return s, s.mapRings()
 }
 
@@ -205,6 +208,7 @@ func (s *Socket) Close() error {
 		errs = append(errs, sys.Unmap(m))
 	}
 	s.maps = nil
+	stage.At("rings unmapped")
 	s.Fill, s.Rx, s.Comp, s.Tx = nil, nil, nil, nil
 	if s.fd >= 0 {
 		errs = append(errs, sys.Close(s.fd))
