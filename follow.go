@@ -69,6 +69,9 @@ const flapTime = 5 * time.Second
 // mtuChanged: sockets that were opened for packets within a chunk drop larger ones, and whether they may span several
 // chunks (XDP_USE_SG) is settled when they are bound. GRO's bound on what can have been on the wire moves at once.
 func (r *Receiver) mtuChanged(e netdev.Event) error {
+	if r.pair != nil && r.pair.sender[r] != nil {
+		r.pair.sender[r].sendMTU(e.Now.MTU)
+	}
 	fits := true
 	for _, p := range r.pollers {
 		p.ask(func() {

@@ -122,7 +122,7 @@ func (c *ForwardConfig) prepare(in, out string) error {
 }
 
 func openForward(in, out string, c ForwardConfig) (f *Forwarder, err error) {
-	f = &Forwarder{pair: &pairing{sides: 1, tx: c.TxSize}}
+	f = &Forwarder{pair: &pairing{sides: 1, tx: c.TxSize, sender: map[*Receiver]*Receiver{}}}
 	if in != out && !c.OneWay {
 		f.pair.sides = 2
 	}
@@ -155,6 +155,9 @@ func openForward(in, out string, c ForwardConfig) (f *Forwarder, err error) {
 		}
 	}
 	for i, r := range f.receivers {
+		if in == out || f.pair.sides == 2 {
+			f.pair.sender[f.receivers[len(f.receivers)-1-i]] = r
+		}
 		mtu := f.receivers[len(f.receivers)-1-i].iface.MTU // the other side's
 		if f.pair.sides == 1 {
 			mtu = to.MTU
@@ -246,7 +249,10 @@ func (f *Forwarder) Run(ctx context.Context) error {
 			errs = append(errs, err)
 			left--
 		case e := <-events:
-			if e.Kind == netdev.Deleted {
+			switch e.Kind {
+			case netdev.MTU:
+				f.receivers[0].sendMTU(e.Now.MTU)
+			case netdev.Deleted:
 				errs = append(errs, fmt.Errorf("%w: %s", ErrDeleted, f.outs[0]))
 				cancel()
 			}

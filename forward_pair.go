@@ -22,6 +22,19 @@ type pairing struct {
 	share *xsk.Socket // that registered the UMEM; nil: there is none yet
 	mem   *umem.Umem
 	pools []*umem.Pool // of queues that are still to come
+
+	sender map[*Receiver]*Receiver // by whose interface: the receiver that sends on it
+}
+
+// sendMTU tells every sender of r what the MTU of the interface is that they send on.
+func (r *Receiver) sendMTU(mtu int) {
+	for _, p := range r.pollers {
+		p.ask(func() {
+			for _, q := range p.queues {
+				q.tx.SetMTU(mtu)
+			}
+		})
+	}
 }
 
 // memory gives the queues of r their pools, the first receiver's before those of the second.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,16 +46,18 @@ func ParseAddr(s string) (netip.AddrPort, error) {
 const scrapes = 2
 
 // Handler serves /metrics and /healthz, which is 200 while every queue receives and 503 otherwise.
-func Handler(c *Collector) (http.Handler, error) {
+func Handler(collectors ...*Collector) (http.Handler, error) {
 	registry := prometheus.NewRegistry()
-	if err := registry.Register(c); err != nil {
-		return nil, err
+	for _, c := range collectors {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes, EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if !c.source.Registered() {
+		if slices.ContainsFunc(collectors, func(c *Collector) bool { return !c.source.Registered() }) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			io.WriteString(w, "not receiving\n")
 			return
@@ -75,8 +78,8 @@ type Server struct {
 }
 
 // Serve listens on addr, in the network namespace of the calling thread, and serves until Close.
-func Serve(addr netip.AddrPort, c *Collector) (*Server, error) {
-	h, err := Handler(c)
+func Serve(addr netip.AddrPort, collectors ...*Collector) (*Server, error) {
+	h, err := Handler(collectors...)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}

@@ -13,6 +13,9 @@ func (r Report) Line() string {
 	s := fmt.Sprintf("%6.1fs  %9s  %10s  batch %5.1f  %5.0f ns/pkt  fill %3.0f%%  dropped %s  lost %d",
 		r.Elapsed, SI(r.Rx.PPS, "pps"), SI(r.Rx.BPS, "bit/s"), r.batch(), r.CPU.NsPerPacket,
 		100*float64(level)/float64(max(size, 1)), Count(r.Dropped()), r.Ledger.Lost)
+	if r.Out != "" {
+		s = r.way() + " " + s
+	}
 	if r.GRO.In > 0 {
 		s += fmt.Sprintf("  gro %.1f:1", ratio(r.GRO.In, r.GRO.Out))
 	}

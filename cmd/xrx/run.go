@@ -198,6 +198,7 @@ type reporter struct {
 	e       env
 	json    bool
 	iface   string
+	out     string          // where it is forwarded to; "": it isn't
 	modeOf  func() xrx.Mode // with --wait, every opening may bring another one
 	display *display        // nil: not on a terminal
 	latency *latency        // nil: not measured
@@ -269,7 +270,7 @@ const historyMost = 512
 // print shows what happened from last to now.
 func (p *reporter) print(began, last, now stats.Snapshot) {
 	r := stats.NewReport("interval", p.iface, statsMode(p.modeOf()), began.At, last, now)
-	r.Latency = p.latency.interval()
+	r.Latency, r.Out = p.latency.interval(), p.out
 	switch {
 	case p.json:
 		r.WriteJSON(p.e.stdout)
@@ -286,7 +287,7 @@ func (p *reporter) print(began, last, now stats.Snapshot) {
 
 func (p *reporter) summary(began, last stats.Snapshot) {
 	r := stats.NewReport("summary", p.iface, statsMode(p.modeOf()), began.At, began, last)
-	r.Latency = p.latency.whole()
+	r.Latency, r.Out = p.latency.whole(), p.out
 	if p.json {
 		r.WriteJSON(p.e.stdout)
 		return
