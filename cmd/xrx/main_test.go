@@ -93,6 +93,13 @@ func TestACommandLineThatCannotBeMeantEndsWithCode2AndOneLine(t *testing.T) {
 		{"run lo --gro-flush soon", "--gro-flush"},
 		{"run lo --gro-udp 0", "--gro-udp"},
 		{"run lo --gro-udp 65536", "--gro-udp"},
+		{"flows", "one interface"},
+		{"flows lo --top 0", "--top 0"},
+		{"flows lo --sort size", `--sort "size"`},
+		{"flows lo --flows 0", "--flows 0"},
+		{"flows lo --idle 1ms", "--idle"},
+		{"flows lo --interval -1s", "--interval"},
+		{"flows lo --gro maybe", "--gro"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			code, stdout, stderr := runCommand(context.Background(), strings.Fields(c.args)...)

@@ -23,6 +23,7 @@ func (p Packet) Len() int                      { return int(p.h.Total) }
 func (p Packet) Count() int                    { return int(p.h.Segs) }
 func (p Packet) GSOSize() int                  { return int(p.h.GSOSize) }
 func (p Packet) IsChain() bool                 { return p.h.Seg != 0 }
+func (p Packet) IsList() bool                  { return gro.IsList(p.u, p.h) }
 func (p Packet) Queue() int                    { return 0 }
 func (p Packet) Checksum() umem.Csum           { return p.h.Csum }
 func (p Packet) Meta() xrx.Meta                { return *p.m }
