@@ -49,6 +49,7 @@ var unsafeFiles = []string{
 	"internal/afpacket/send_unsafe.go",
 	"internal/sys/ethtool_unsafe.go",
 	"internal/sys/load_unsafe.go",
+	"internal/sys/stay_unsafe.go",
 	"internal/sys/xsk_unsafe.go",
 	"internal/vethnet/ethtool_unsafe.go",
 	"umem/export_unsafe_test.go",

@@ -21,6 +21,7 @@ type poller struct {
 	event  sys.Event   // wakes the thread out of its sleep; -1: none
 	fds    sys.PollFds // the queues' sockets, in their order, and the event
 	gather gatherer
+	stays  bool // keeps its seat in Go's scheduler while it sleeps: see seat.go
 }
 
 // openPollers deals the queues to goroutines, in turn.
@@ -133,6 +134,8 @@ func (p *poller) run(c Consumer, stop <-chan struct{}) error {
 			return fmt.Errorf("xrx: pin %v to processor %d: %w (see: nproc, taskset -p)", p, p.cpu, err)
 		}
 	}
+	p.takeSeat()
+	defer p.leaveSeat()
 	sys.SetTimerSlack(time.Microsecond) // refused: sleeps get 50 us longer, no more
 	for _, q := range p.queues {
 		q.serve(c)

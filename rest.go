@@ -27,10 +27,14 @@ func (p *poller) rest(idle int) error {
 		if err := p.tell(); err != nil {
 			return err
 		}
-		sys.Sleep(d)
+		if p.stays {
+			sys.SleepSeated(d)
+		} else {
+			sys.Sleep(d)
+		}
 		return nil
 	}
-	n, err := p.fds.Wait(patience)
+	n, err := p.wait(idle, patience)
 	if err != nil {
 		return fmt.Errorf("xrx: poll %v: %w", p, err)
 	}
@@ -45,6 +49,18 @@ func (p *poller) rest(idle int) error {
 		}
 	}
 	return nil
+}
+
+// stayMost is how long a poller that keeps its seat may wait there: longer than the kernel's tick at HZ 250, so that the
+// timeout does not have to be programmed into the processor's timer, which is dear in a VM.
+const stayMost = 5 * time.Millisecond
+
+// wait waits in poll(2). Right after packets more are likely soon; later the seat is given up.
+func (p *poller) wait(idle int, patience time.Duration) (int, error) {
+	if p.stays && idle <= 1 {
+		return p.fds.WaitSeated(min(patience, stayMost))
+	}
+	return p.fds.Wait(patience)
 }
 
 // tell wakes the drivers that wait to be told about new frames, or that work inside our system calls.

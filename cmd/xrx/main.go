@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -24,6 +25,9 @@ func main() {
 	// The first SIGINT or SIGTERM ends the command in order, with its summary; a second one ends it at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0)) // a queue's thread keeps its seat while it sleeps (docs/adr/0008-seat.md)
+	}
 	code := execute(ctx, env{os.Stdout, os.Stderr}, os.Args[1:])
 	stop()
 	os.Exit(code)

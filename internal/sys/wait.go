@@ -30,7 +30,10 @@ func (p PollFds) Failed(i int) bool {
 // Wait blocks until one is ready or the time is over. An interruption by a signal counts as the time being over.
 func (p PollFds) Wait(timeout time.Duration) (int, error) {
 	ts := unix.NsecToTimespec(int64(timeout))
-	n, err := unix.Ppoll(p, &ts, nil)
+	return p.interrupted(unix.Ppoll(p, &ts, nil))
+}
+
+func (p PollFds) interrupted(n int, err error) (int, error) {
 	if err == unix.EINTR {
 		for i := range p { // the kernel has left the answers of the last call in place
 			p[i].Revents = 0
