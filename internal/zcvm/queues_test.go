@@ -2,6 +2,8 @@ package zcvm_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"xrx"
@@ -28,30 +30,44 @@ func spread(w wire) gen.Stream {
 	return s
 }
 
-func TestTwoQueuesReceiveEachIntoFramesOfItsOwn(t *testing.T) {
+func TestTwoQueuesReceiveIntoFramesOfTheirOwnOrOfOneSharedUmem(t *testing.T) {
 	w := zeroCopyWire(t)
 	twoQueues(t, w)
 	const total = 10_000
-	s := spread(w)
-	s.Sizes = gen.Range(100, 1514)
-	r := w.open(t, xrx.Config{})
-	x := newExchange(t, w, s)
-	running := receiving(t, r, x)
-	x.send(total)
-	running.end()
-	x.done()
-	each, sum := "", uint64(0)
-	for _, q := range r.Snapshot().Queues {
-		each += fmt.Sprintf(" %d", q.Packets)
-		sum += q.Packets
-		if q.Packets == 0 || len(q.Drops) != 0 || q.Kernel.Lost() != 0 || q.Ledger.Lost != 0 {
-			t.Errorf("queue %d: %d packets, drops %v, kernel %+v, %v", q.Queue, q.Packets, q.Drops, q.Kernel, q.Ledger)
-		}
+	for _, c := range []struct {
+		name string
+		cfg  xrx.Config
+	}{
+		{"a UMEM each", xrx.Config{}},
+		{"one UMEM", xrx.Config{SharedUmem: true}},
+		{"one UMEM, one thread", xrx.Config{SharedUmem: true, Threads: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := spread(w)
+			s.Sizes = gen.Range(100, 1514)
+			r := w.open(t, c.cfg)
+			if notes := r.Mode().Notes; slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "another mode") }) {
+				t.Errorf("notes %q", notes)
+			}
+			x := newExchange(t, w, s)
+			running := receiving(t, r, x)
+			x.send(total)
+			running.end()
+			x.done()
+			each, sum := "", uint64(0)
+			for _, q := range r.Snapshot().Queues {
+				each += fmt.Sprintf(" %d", q.Packets)
+				sum += q.Packets
+				if q.Packets == 0 || len(q.Drops) != 0 || q.Kernel.Lost() != 0 || q.Ledger.Lost != 0 {
+					t.Errorf("queue %d: %d packets, drops %v, kernel %+v, %v", q.Queue, q.Packets, q.Drops, q.Kernel, q.Ledger)
+				}
+			}
+			if sum != total {
+				t.Errorf("%d of %d packets", sum, total)
+			}
+			t.Logf("packets per queue:%s", each)
+		})
 	}
-	if sum != total {
-		t.Errorf("%d of %d packets", sum, total)
-	}
-	t.Logf("packets per queue:%s", each)
 }
 
 // One of two queues: what the interface steers to the other is the kernel's, and is said to be.
