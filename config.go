@@ -56,8 +56,15 @@ type Config struct {
 	BusyBudget int           // packets of such a poll, at most 65535; default Budget
 	Settings   Settings      // settings of the interface to change from Open to Close; default: none
 
-	CloseTimeout time.Duration // how long Close waits for packets that consumers hold; default 2s
+	Workers int // call the consumer on so many goroutines, each flow always on the same one; 0 (default): on the queues' own. It implies SymmetricHash
+	Backlog int // packets of each queue that may wait for a worker, a power of two; default up to three quarters of Quota
+	Quota   int // frames of each queue that the consumer, or each worker, may hold: beyond it gets no more packets. Default: no limit; with Workers an equal share of what the fill ring leaves, negative = no limit
+
+	CloseTimeout time.Duration // how long Run waits for workers, and Close for packets that consumers hold; default 2s
 }
+
+// maxWorkers bounds Config.Workers: beyond some dozens a queue's poll would spend its time on waking them.
+const maxWorkers = 256
 
 // Validate fills in the defaults and says what is wrong, if anything. Open calls it.
 func (c *Config) Validate() error {
@@ -88,6 +95,15 @@ func (c *Config) Validate() error {
 	if c.CloseTimeout == 0 {
 		c.CloseTimeout = 2 * time.Second
 	}
+	if c.Workers > 0 {
+		c.SymmetricHash = true
+		if c.Quota == 0 {
+			c.Quota = c.share()
+		}
+		if c.Backlog == 0 {
+			c.Backlog = c.backlog()
+		}
+	}
 	switch {
 	case c.Frames < 2 || c.Frames > 1<<22:
 		return fmt.Errorf("xrx: %d frames per queue: want 2 to %d", c.Frames, 1<<22)
@@ -105,6 +121,14 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: busy polling for %v: want whole microseconds up to 10ms", c.BusyPoll)
 	case c.BusyBudget < 1 || c.BusyBudget > math.MaxUint16:
 		return fmt.Errorf("xrx: busy polling with a budget of %d: want 1 to %d packets", c.BusyBudget, math.MaxUint16)
+	case c.Workers < 0 || c.Workers > maxWorkers:
+		return fmt.Errorf("xrx: %d workers: want 1 to %d, or 0 to deliver on the queues' own goroutines", c.Workers, maxWorkers)
+	case c.Workers == 0 && c.Backlog != 0:
+		return errors.New("xrx: Backlog is where packets wait for Workers (--workers), of which there are none")
+	case c.Workers > 0 && (c.Backlog < 1 || c.Backlog > 1<<22 || bits.OnesCount(uint(c.Backlog)) != 1):
+		return fmt.Errorf("xrx: backlog of %d packets: want a power of two, 1 to %d", c.Backlog, 1<<22)
+	case c.Quota*max(1, c.Workers) >= c.Frames:
+		return fmt.Errorf("xrx: a quota of %d frames for each of %d leaves nothing of %d for the fill ring: want a smaller one (--quota), or more frames (--frames)", c.Quota, max(1, c.Workers), c.Frames)
 	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:
 		return errors.New("xrx: zero-copy needs the XDP program in native mode: generic mode accepts the bind and then loses packets")
 	}

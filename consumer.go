@@ -1,7 +1,9 @@
 package xrx
 
 // Consumer is what Run hands packets to: a Handler, a BatchHandler or a *Mux. With several queues it is called from several
-// goroutines at once, one per queue (Config.Threads: fewer); packets of one queue arrive in order.
+// goroutines at once, one per queue (Config.Threads: fewer); packets of one queue arrive in order. With
+// Config.Workers it is called from that many goroutines, and packets of one flow (TCP, UDP: both directions of a connection)
+// always on the same one, in order.
 //
 // A panic of a consumer's is caught and counted, and costs no more than the packets that it was given
 // (docs/CONSUMERS.md); Config.PanicFatal makes it end Run.

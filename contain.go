@@ -22,6 +22,8 @@ type guard struct {
 	log    *panicLog
 	fatal  bool        // Config.PanicFatal
 	failed *PanicError // the consumer must not be called again
+
+	discarded uint64 // packets that it was not shown
 }
 
 // caught counts a panic of the consumer's with a packet of this queue. v is what recover returned: nil where the
@@ -109,6 +111,7 @@ func (g *guard) several(h BatchHandler, batch []Packet) {
 
 // discard releases packets that nobody is shown any more, since the consumer has failed.
 func (g *guard) discard(batch []Packet) {
+	g.discarded += uint64(len(batch))
 	for i := range batch {
 		g.log.unseen(batch[i].q.id, 1)
 	}

@@ -13,6 +13,7 @@ type counters struct {
 
 	outPackets, outSegments, outBytes uint64 // delivered; segments as they were on the wire
 
+	overQuota uint64 // packets dropped because the consumer held as much as it may
 	cutChains uint64 // multi-buffer packets dropped because a buffer was missing or wrong
 }
 

@@ -98,6 +98,8 @@ func (c *ForwardConfig) prepare(in, out string) error {
 	}
 	most := slices.Max(ids)
 	switch {
+	case c.Workers != 0 || c.Quota != 0:
+		return errors.New("xrx: forward: Workers and Quota are for consumers: packets are sent on by the goroutine that receives them, and nobody keeps any")
 	case in == out && !c.SwapMAC:
 		return fmt.Errorf("xrx: forward from %s to itself: without SwapMAC (--swap-mac) every packet would go back with the addresses that it came with", in)
 	case c.TxSize < 1 || c.TxSize&(c.TxSize-1) != 0:

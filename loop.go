@@ -40,7 +40,7 @@ func (q *Queue) flush() {
 	if q.gro != nil {
 		q.gro.ResetOut()
 		q.gro.FlushAll()
-		q.deliver(q.gro.Out())
+		q.hand(q.gro.Out())
 	}
 	if q.inChain {
 		q.cut = true

@@ -113,7 +113,8 @@ func (c *Config) queues(i netdev.Info) ([]int, error) {
 }
 
 func (r *Receiver) attach(ids []int) (err error) {
-	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, Seed: rand.Uint64(), MaxQueues: slices.Max(ids) + 1, Match: r.matching}
+	r.seed = rand.Uint64()
+	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, Seed: r.seed, MaxQueues: slices.Max(ids) + 1, Match: r.matching}
 	if r.cfg.HWMeta {
 		opts.HWMeta, opts.HWHash, opts.IfIndex = true, !r.cfg.SymmetricHash, r.iface.Index
 	}
@@ -147,6 +148,13 @@ const linkHeader = 14 + 2*4
 // openQueue makes queue number n: socket, full fill ring, bind. The fill ring comes before the bind because drivers take
 // all descriptors at once when they are bound.
 func (r *Receiver) openQueue(n int, q *Queue) (err error) {
+	if n := r.cfg.accounts(); n > 0 {
+		q.pool.Accounts(n)
+		q.limit = r.cfg.Quota
+	}
+	if r.cfg.Workers > 0 {
+		q.outlet = newOutlet(r.cfg.Workers)
+	}
 	q.in = make([]*umem.Header, 0, r.cfg.Budget)
 	q.out = make([]Packet, 0, r.cfg.Budget)
 	if r.cfg.GRO != nil {

@@ -31,6 +31,8 @@ type Queue struct {
 	in      []*umem.Header
 	out     []Packet
 	n       counters
+	outlet  *outlet // to the workers; nil: there are none
+	limit   int     // Config.Quota, in frames; at most 0: no limit
 
 	chain   *umem.Header // first buffer of a packet whose last one has not come yet (nil: it was refused)
 	full    int          // polls since GRO's held packets were last looked at
@@ -53,7 +55,7 @@ func (q *Queue) Poll(budget int) int {
 	q.fill.Refill()  // the kernel first: consumption may take its time
 	n := q.receive(budget)
 	ready := q.merge(n, budget)
-	q.deliver(ready)
+	q.hand(ready)
 	q.fill.Refill() // what was just released is still in cache
 	q.n.count(n, budget)
 	return n
@@ -111,6 +113,18 @@ func (q *Queue) merge(n, budget int) []*umem.Header {
 		q.full = 0
 	}
 	return q.gro.Out()
+}
+
+// hand is the way to the consumer: through workers, under a quota, or at once.
+func (q *Queue) hand(ready []*umem.Header) {
+	switch {
+	case q.outlet != nil:
+		q.handOver(ready)
+	case q.limit > 0:
+		q.ration(ready)
+	default:
+		q.deliver(ready)
+	}
 }
 
 // deliver hands packets over: each to the handler, or as a batch. Where that panics (contain.go) it comes back with what

@@ -37,6 +37,7 @@ type Receiver struct {
 
 	panics   panicLog
 	muxes    []*Mux // that were its consumers
+	seed     uint64 // of the flow hash
 	lifeline string // why packets must be taken with care here; "" if they needn't
 
 	mu       sync.Mutex
@@ -48,7 +49,8 @@ type Receiver struct {
 // Run receives until ctx is done (it then returns nil), the interface is deleted (ErrDeleted), or a queue fails. It
 // takes the interface's traffic when it starts and gives it back before it returns; everything received by then has
 // been handed to c, and what c still holds stays valid. A panic of c's costs the packet that it was given, and is
-// counted (Panics, and Snapshot); with Config.PanicFatal it ends Run, which returns a *PanicError.
+// counted (Panics, and Snapshot); with Config.PanicFatal it ends Run, which returns a *PanicError. With
+// Config.Workers Run waits up to CloseTimeout for c to be done with the backlogs, and returns a *StalledError if it is not.
 func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	if c == nil {
 		return errors.New("xrx: Run needs a Handler, a BatchHandler or a Mux")
@@ -75,12 +77,16 @@ func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 		r.mu.Unlock()
 	}()
 
+	var workers *staff
+	if r.cfg.Workers > 0 {
+		workers = r.hire(c)
+	}
 	stop := make(chan struct{})
 	ended := make(chan error, len(r.pollers))
 	for _, p := range r.pollers {
 		go p.live(c, stop, ended)
 	}
-	left, err := r.wait(ctx, ended)
+	left, err := r.wait(ctx, ended, workers)
 	close(stop)
 	for _, p := range r.pollers {
 		p.event.Signal()
@@ -89,17 +95,22 @@ func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	for ; left > 0; left-- {
 		errs = append(errs, <-ended)
 	}
+	if workers != nil {
+		errs = append(errs, workers.dismiss(r.cfg.CloseTimeout))
+	}
 	return joinOnce(errs)
 }
 
 // wait returns when it is time to stop, with the reason and the number of pollers that still run.
-func (r *Receiver) wait(ctx context.Context, ended <-chan error) (left int, err error) {
+func (r *Receiver) wait(ctx context.Context, ended <-chan error, w *staff) (left int, err error) {
 	for {
 		select {
 		case <-ctx.Done():
 			return len(r.pollers), nil
 		case err := <-ended:
 			return len(r.pollers) - 1, err
+		case <-w.failed():
+			return len(r.pollers), nil // dismiss says why
 		case e := <-r.watch.C:
 			if err := r.event(e); err != nil {
 				return len(r.pollers), err

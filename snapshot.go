@@ -28,8 +28,16 @@ func (r *Receiver) Snapshot() stats.Snapshot {
 		}
 	}
 	r.tapCounts(&s)
+	if r.cfg.Workers > 0 {
+		s.Workers = make([]stats.Worker, r.cfg.Workers)
+	}
 	for _, p := range r.pollers {
-		p.ask(func() { s.Queues = append(s.Queues, p.snapshots()...) })
+		p.ask(func() {
+			s.Queues = append(s.Queues, p.snapshots()...)
+			for _, q := range p.queues {
+				q.snapshotWorkers(s.Workers)
+			}
+		})
 	}
 	slices.SortFunc(s.Queues, func(a, b stats.Queue) int { return a.Queue - b.Queue })
 	return s
@@ -78,6 +86,9 @@ func (q *Queue) snapshot() stats.Queue {
 	if q.n.cutChains > 0 {
 		s.Drops["cut_chain"] = q.n.cutChains
 	}
+	if q.n.overQuota > 0 {
+		s.Drops[stats.Quota] = q.n.overQuota
+	}
 	if q.guard.log != nil {
 		c := q.guard.log.counts(q.id)
 		s.Panics = c.by
@@ -91,6 +102,9 @@ func (q *Queue) snapshot() stats.Queue {
 	s.Handled = q.handledByNow()
 	if q.tx != nil {
 		q.tx.count(&s)
+	}
+	if q.outlet != nil {
+		q.outlet.snapshot(&s)
 	}
 	if q.gro != nil {
 		s.GROIn, s.GROOut, s.GRO = groCounts(q.gro.Stats())

@@ -54,6 +54,9 @@ func NewCollector(iface string, mode func() stats.Mode, began time.Time, source 
 			descs[d.Metric] = prometheus.NewDesc(d.Metric, d.Help, labelNames(d), of)
 		}
 		v := value{Desc: d, desc: descs[d.Metric], kind: prometheus.CounterValue, known: knownReasons[d.JSON]}
+		if d.PerWorker() && d.JSON == "drops" {
+			v.known = stats.WorkerDrops
+		}
 		if d.Kind == stats.Gauge {
 			v.kind = prometheus.GaugeValue
 		}
@@ -63,8 +66,11 @@ func NewCollector(iface string, mode func() stats.Mode, began time.Time, source 
 }
 
 func labelNames(d *stats.Desc) (names []string) {
-	if d.PerQueue() {
+	switch {
+	case d.PerQueue():
 		names = append(names, "queue")
+	case d.PerWorker():
+		names = append(names, "worker")
 	}
 	if d.Label != "" {
 		names = append(names, d.Label)
@@ -95,6 +101,7 @@ func dropReasons() []string {
 	for r := range txring.NumReasons {
 		list = append(list, r.String())
 	}
+	list = append(list, stats.WorkerDrops...)
 	for f := umem.NoFault + 1; f < umem.NotSending; f++ { // that one is of completions
 		list = append(list, "descriptor_"+f.String())
 	}
@@ -126,10 +133,10 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (v *value) collect(s *stats.Snapshot, ch chan<- prometheus.Metric) {
-	emit := func(queue int, label string, n float64) {
+	emit := func(of int, label string, n float64) {
 		var labels []string
-		if queue >= 0 {
-			labels = append(labels, strconv.Itoa(queue))
+		if of >= 0 {
+			labels = append(labels, strconv.Itoa(of))
 		}
 		if v.Label != "" {
 			labels = append(labels, label)
@@ -137,25 +144,31 @@ func (v *value) collect(s *stats.Snapshot, ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(v.desc, v.kind, n, labels...)
 	}
 	type series struct {
-		queue int
+		of    int // queue or worker
 		label string
 	}
 	seen := map[series]bool{}
-	v.Each(s, func(queue int, label string, n float64) {
-		seen[series{queue, label}] = true
-		emit(queue, label, n)
+	v.Each(s, func(of int, label string, n float64) {
+		seen[series{of, label}] = true
+		emit(of, label, n)
 	})
 	for _, reason := range v.known {
-		for _, queue := range v.owners(s) {
-			if !seen[series{queue, reason}] {
-				emit(queue, reason, 0)
+		for _, of := range v.owners(s) {
+			if !seen[series{of, reason}] {
+				emit(of, reason, 0)
 			}
 		}
 	}
 }
 
-// owners are the queues that have v, or -1 for the whole.
+// owners are the queues or workers that have v, or -1 for the whole.
 func (v *value) owners(s *stats.Snapshot) (list []int) {
+	if v.PerWorker() {
+		for _, w := range s.Workers {
+			list = append(list, w.Worker)
+		}
+		return list
+	}
 	if !v.PerQueue() {
 		return []int{-1}
 	}

@@ -26,6 +26,9 @@ func table() string {
 		} else if d.Label != "" {
 			field += ".*"
 		}
+		if d.PerWorker() {
+			field = "workers[]." + field
+		}
 		if d.PerQueue() {
 			if d.OnlyPerQueue() {
 				field = "queues[]." + field

@@ -51,6 +51,8 @@ func sample() stats.Snapshot {
 	return stats.Snapshot{At: began.Add(time.Minute), CPU: stats.CPU{User: 1500 * time.Millisecond, Sys: 250 * time.Millisecond},
 		XDP: map[string]uint64{"redirected": 3000, "no_socket": 7}, Events: map[string]uint64{"link_down": 2, "link_up": 1},
 		Missed: map[string]uint64{"capture": 3}, Kept: map[string]uint64{"capture": 64},
+		Workers: []stats.Worker{{Worker: 0, Packets: 11, Segments: 12, Bytes: 13, HighWater: 14},
+			{Worker: 1, Backlog: 3, Held: 4, Drops: map[string]uint64{stats.Quota: 6, "of_tomorrow": 1}}},
 		Queues: []stats.Queue{
 			{Queue: 0, Packets: 2000, Bytes: 120_000, Polls: 50, GRO: map[string]uint64{"tcp_seq": 4}, Drops: map[string]uint64{"cut_chain": 2, "of_tomorrow": 1}, Panics: map[string]uint64{"arp": 1}, Handled: map[string]uint64{"udp port 53": 7}, Tx: stats.Tx{Packets: 9, Faults: map[string]uint64{"not_sending": 1}},
 				Kernel: stats.Kernel{RxDropped: 5}, Ledger: umem.Ledger{Total: 64, Free: 60, Filling: 4}, CPU: stats.CPU{User: time.Second}},
@@ -115,7 +117,10 @@ func TestEveryValueOfTheCatalogIsServedUnderItsName(t *testing.T) {
 		d.Each(&s, func(queue int, label string, v float64) {
 			n++
 			labels := map[string]string{"interface": "eth1"}
-			if queue >= 0 {
+			switch {
+			case d.PerWorker():
+				labels["worker"] = fmt.Sprint(queue)
+			case queue >= 0:
 				labels["queue"] = fmt.Sprint(queue)
 			}
 			if d.Label != "" {

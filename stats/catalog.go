@@ -24,11 +24,17 @@ type Desc struct {
 	Kind   Kind
 	Help   string
 
-	queue  func(*Queue) float64           // one of the four is set
+	queue  func(*Queue) float64           // one of the six is set
 	whole  func(*Snapshot) float64        // of the process, not of a queue
 	queues func(*Queue) map[string]uint64 // by reason
 	wholes func(*Snapshot) map[string]uint64
+
+	worker  func(*Worker) float64
+	workers func(*Worker) map[string]uint64
 }
+
+// PerWorker reports whether every worker has the value.
+func (d *Desc) PerWorker() bool { return d.worker != nil || d.workers != nil }
 
 // PerQueue reports whether every queue has the value.
 func (d *Desc) PerQueue() bool { return d.queue != nil || d.queues != nil }
@@ -36,14 +42,25 @@ func (d *Desc) PerQueue() bool { return d.queue != nil || d.queues != nil }
 // OnlyPerQueue reports whether a JSON line has the value below queues[] alone, not summed up at the top.
 func (d *Desc) OnlyPerQueue() bool { return d.PerQueue() && onlyBelowQueues[d.JSON] }
 
-// Each calls f with every value that s has: of which queue (-1: the whole), and the label's value.
-func (d *Desc) Each(s *Snapshot, f func(queue int, label string, v float64)) {
+// Each calls f with every value that s has: of which queue or worker (-1: the whole), and the label's value.
+func (d *Desc) Each(s *Snapshot, f func(of int, label string, v float64)) {
 	switch {
 	case d.whole != nil:
 		f(-1, d.Value, d.whole(s))
 	case d.wholes != nil:
 		for k, v := range d.wholes(s) {
 			f(-1, k, float64(v))
+		}
+	}
+	for i := range s.Workers {
+		w := &s.Workers[i]
+		switch {
+		case d.worker != nil:
+			f(w.Worker, d.Value, d.worker(w))
+		case d.workers != nil:
+			for k, v := range d.workers(w) {
+				f(w.Worker, k, float64(v))
+			}
 		}
 	}
 	for i := range s.Queues {
@@ -68,6 +85,7 @@ const (
 	layerUmem    = "umem and queue"
 	layerMux     = "mux"
 	layerGuard   = "containment"
+	layerSteer   = "queue and worker"
 	layerFill    = "fillring"
 	layerGRO     = "gro"
 	layerLedger  = "ledger"
@@ -202,6 +220,28 @@ var Catalog = []Desc{
 	{Metric: "xrx_tx_completion_faults_total", Label: "reason", JSON: "tx.faults", Text: "forwarded", Layer: layerUmem,
 		Help:   "Completions that can't be right, by reason. Must be 0.",
 		queues: func(q *Queue) map[string]uint64 { return q.Tx.Faults }},
+
+	{Metric: "xrx_worker_packets_total", JSON: "packets", Text: "workers", Layer: layerSteer,
+		Help:   "Packets handed to the consumer on this worker, as GRO made them. With workers, the queues' delivered packets are theirs.",
+		worker: func(w *Worker) float64 { return float64(w.Packets) }},
+	{Metric: "xrx_worker_segments_total", JSON: "segments", Text: "workers", Layer: layerSteer,
+		Help:   "Packets handed to the consumer on this worker, as they were on the wire.",
+		worker: func(w *Worker) float64 { return float64(w.Segments) }},
+	{Metric: "xrx_worker_bytes_total", JSON: "bytes", Text: "workers", Layer: layerSteer,
+		Help:   "Bytes handed to the consumer on this worker, as GRO made the packets.",
+		worker: func(w *Worker) float64 { return float64(w.Bytes) }},
+	{Metric: "xrx_worker_backlog_packets", JSON: "backlog", Text: "workers", Layer: layerSteer, Kind: Gauge,
+		Help:   "Packets that wait for the worker or are in its hands, of all queues.",
+		worker: func(w *Worker) float64 { return float64(w.Backlog) }},
+	{Metric: "xrx_worker_backlog_highest_packets", JSON: "high_water", Text: "workers", Layer: layerSteer, Kind: Gauge,
+		Help:   "The most packets of one queue that ever waited for the worker at once.",
+		worker: func(w *Worker) float64 { return float64(w.HighWater) }},
+	{Metric: "xrx_worker_held_frames", JSON: "held", Text: "workers", Layer: layerSteer, Kind: Gauge,
+		Help:   "Frames charged to the worker: in its backlogs, in its hands, retained beyond that, or on the way home.",
+		worker: func(w *Worker) float64 { return float64(w.Held) }},
+	{Metric: "xrx_worker_drops_total", Label: "reason", JSON: "drops", Text: "workers", Layer: layerSteer,
+		Help:    "Packets dropped for this worker, by reason: backlog_full, quota, close_timeout. They are among the queue's drops too.",
+		workers: func(w *Worker) map[string]uint64 { return w.Drops }},
 
 	{Metric: "xrx_ledger_size_frames", JSON: "ledger.total", Text: "frames", Layer: layerLedger, Kind: Gauge,
 		Help:  "Frames that there are.",

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -41,10 +42,11 @@ func distinct(v reflect.Value, next *int64) {
 
 // everything is a snapshot in which no two numbers are the same.
 func everything() Snapshot {
-	s := Snapshot{At: t0.Add(time.Second), Queues: make([]Queue, 2)}
+	s := Snapshot{At: t0.Add(time.Second), Queues: make([]Queue, 2), Workers: make([]Worker, 2)}
 	next := int64(1001)
 	distinct(reflect.ValueOf(&s).Elem(), &next)
 	s.Queues[0].Queue, s.Queues[1].Queue = 0, 3
+	s.Workers[0].Worker, s.Workers[1].Worker = 0, 1
 	return s
 }
 
@@ -57,7 +59,8 @@ func leaves(into map[string]float64, path string, v any) {
 		}
 	case []any:
 		for _, e := range v {
-			leaves(into, fmt.Sprintf("%s[%v]", path, e.(map[string]any)["queue"]), e)
+			of := e.(map[string]any)
+			leaves(into, fmt.Sprintf("%s[%v]", path, cmp.Or(of["queue"], of["worker"])), e)
 		}
 	case float64:
 		into[path] = v
@@ -90,8 +93,12 @@ func TestTheCatalogHasEveryNumberOfTheJSONLineAndNoOther(t *testing.T) {
 			if d.Label != "" && d.Value == "" {
 				path += "." + label
 			}
-			if queue < 0 {
+			switch {
+			case queue < 0:
 				described[path] += v
+				return
+			case d.PerWorker():
+				described[fmt.Sprintf("workers[%d].%s", queue, path)] += v
 				return
 			}
 			described[fmt.Sprintf("queues[%d].%s", queue, path)] += v
@@ -111,7 +118,7 @@ func TestTheCatalogHasEveryNumberOfTheJSONLineAndNoOther(t *testing.T) {
 	}
 	for path, v := range got {
 		switch want, ok := described[path]; {
-		case calculated[path], strings.HasSuffix(path, "].queue"):
+		case calculated[path], strings.HasSuffix(path, "].queue"), strings.HasSuffix(path, "].worker"):
 		case !ok:
 			t.Errorf("%s of a JSON line is not in the catalog", path)
 		case v != want:
@@ -132,7 +139,7 @@ func TestTheCatalogHasEveryNumberOfTheJSONLineAndNoOther(t *testing.T) {
 
 func TestTheTextHasEveryCounterInTheLineThatTheCatalogSays(t *testing.T) {
 	s := everything()
-	s.Queues = s.Queues[1:] // one, so that nothing is a sum
+	s.Queues, s.Workers = s.Queues[1:], s.Workers[1:] // one, so that nothing is a sum
 	var b bytes.Buffer
 	NewReport("summary", "b0", Mode{}, t0, Snapshot{At: t0}, s).WriteText(&b)
 	lines, label := map[string]string{}, ""

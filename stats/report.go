@@ -40,6 +40,7 @@ type Report struct {
 	CPU       CPUReport         `json:"cpu"`
 	Latency   *Latency          `json:"latency,omitempty"` // with --latency; NewReport leaves it out
 	Queues    []QueueReport     `json:"queues"`
+	Workers   []WorkerReport    `json:"workers,omitempty"`
 }
 
 // Rx is what was taken off the rx rings. bps counts Ethernet bytes without preamble and FCS.
@@ -145,6 +146,13 @@ func NewReport(kind, iface string, mode Mode, began time.Time, from, to Snapshot
 		r.Ledger = r.Ledger.Add(qr.Ledger)
 	}
 	r.Consumers.Missed, r.Consumers.Kept = diff(to.Missed, from.Missed), to.Kept
+	for i, w := range to.Workers {
+		var old Worker
+		if i < len(from.Workers) {
+			old = from.Workers[i]
+		}
+		r.Workers = append(r.Workers, workerReport(w, old))
+	}
 	r.Rx.rate(r.Interval)
 	r.CPU = cpuReport(to.CPU.sub(from.CPU), r.Rx.Packets)
 	return r

@@ -10,13 +10,14 @@ import (
 
 // Snapshot is all counters at a moment, since the receiver was opened. A Report is the difference of two.
 type Snapshot struct {
-	At     time.Time
-	CPU    CPU               // the whole process
-	XDP    map[string]uint64 // the XDP program's outcomes by reason, over all queues and processors
-	Events map[string]uint64 // what happened to the interface, by kind; only what happened
-	Missed map[string]uint64 // packets that taps could not keep, being at their limits, by tap
-	Kept   map[string]uint64 // frames that taps keep now, by tap
-	Queues []Queue
+	At      time.Time
+	CPU     CPU               // the whole process
+	XDP     map[string]uint64 // the XDP program's outcomes by reason, over all queues and processors
+	Events  map[string]uint64 // what happened to the interface, by kind; only what happened
+	Missed  map[string]uint64 // packets that taps could not keep, being at their limits, by tap
+	Kept    map[string]uint64 // frames that taps keep now, by tap
+	Queues  []Queue
+	Workers []Worker // in order; none where packets are delivered on the queues' own goroutines
 }
 
 // CPU is processor time.

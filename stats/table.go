@@ -36,6 +36,13 @@ func (r Report) Table(whole Report, history []float64, sparks string, width int)
 				q.Batch, percent(q.Fill.Level, q.Fill.Size), Count(q.Dropped())))
 		}
 	}
+	if len(r.Workers) > 0 {
+		lines = append(lines, "", fmt.Sprintf("%6s    %14s  %7s  %7s  %6s  %12s", "worker", "packets", "backlog", "highest", "held", "dropped"))
+		for _, w := range r.Workers {
+			lines = append(lines, fmt.Sprintf("%6d    %14s  %7s  %7s  %6s  %12s", w.Worker, Count(w.Packets), Count(uint64(w.Backlog)),
+				Count(uint64(w.HighWater)), Count(uint64(w.Held)), Count(w.Dropped())))
+		}
+	}
 	for i, l := range lines {
 		lines[i] = clip(l, width)
 	}

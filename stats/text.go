@@ -75,6 +75,9 @@ func (r Report) WriteText(w io.Writer) {
 	if s := reasons(r.Events); s != "" {
 		p("events", "%s", s)
 	}
+	for i, w := range r.Workers {
+		p([]string{"workers", ""}[min(i, 1)], "%v", w)
+	}
 	level, size := r.fill()
 	p("fill ring", "%d of %d; found empty %s times, short of frames %s times", level, size,
 		Count(r.total(func(q QueueReport) uint64 { return q.Fill.Empty })), Count(r.total(func(q QueueReport) uint64 { return q.Fill.Short })))

@@ -151,3 +151,18 @@ func TestAnAccountThatDoesNotExistIsAStrayWrite(t *testing.T) {
 	}()
 	p.ReleaseLocal(h, gen)
 }
+
+func TestAPacketThatIsSentIsNobodysAnyMore(t *testing.T) {
+	p := onePool(t, 4)
+	p.Accounts(1)
+	h := owned(t, p, 1, 2)
+	second := p.u.Deref(h.Seg)
+	if !p.SendDelivered(h, h.Gen()) || p.Charged(1) != 0 {
+		t.Errorf("on its way out, and charged for %d frames", p.Charged(1))
+	}
+	p.Recall(h)
+	p.Recall(second)
+	if l := p.Audit(); l.Free != 4 || l.Lost != 0 {
+		t.Errorf("ledger: %v", l)
+	}
+}

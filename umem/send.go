@@ -32,6 +32,9 @@ func (p *Pool) SendDelivered(h *Header, gen uint32) bool {
 }
 
 func (p *Pool) sending(h *Header, from State) {
+	if h.owner != 0 { // no consumer has it any more
+		p.discharge(h)
+	}
 	n := 0
 	for b := h; b != nil; b = p.u.Deref(b.Seg) {
 		b.state = Sending

@@ -23,6 +23,7 @@ type receiverFlags struct {
 	headroom                int
 	unaligned, shared       bool
 	budget, threads         int
+	workers, backlog, quota int
 	gather                  time.Duration
 	busy, takeAll, sym      bool
 	hwMeta, huge            bool
@@ -58,8 +59,15 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	f.settings.register(fs)
 }
 
+// registerWorkers adds the flags of commands whose consumer may be called on any number of goroutines.
+func (f *receiverFlags) registerWorkers(fs *pflag.FlagSet) {
+	fs.IntVar(&f.workers, "workers", 0, "goroutines that packets are handed to by flow hash (0: delivered where they are received)")
+	fs.IntVar(&f.backlog, "backlog", 0, "packets of each queue that may wait for a worker, a power of two (0: up to three quarters of --quota)")
+	fs.IntVar(&f.quota, "quota", 0, "frames of each queue that the consumer, or each worker, may hold (0: no limit; with --workers a share of what the fill ring leaves)")
+}
+
 func (f *receiverFlags) config() (*xrx.Config, error) {
-	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, Unaligned: f.unaligned, Headroom: f.headroom, SharedUmem: f.shared, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Busy: f.busy, TakeAll: f.takeAll,
+	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, Unaligned: f.unaligned, Headroom: f.headroom, SharedUmem: f.shared, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Workers: f.workers, Backlog: f.backlog, Quota: f.quota, Busy: f.busy, TakeAll: f.takeAll,
 		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Match: f.match, KeepManagement: f.keepManagement}
 	if cfg.Gather = f.gather; f.gather == 0 {
 		cfg.Gather = -1

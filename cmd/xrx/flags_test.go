@@ -64,12 +64,14 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 			xrx.Settings{DeferHardIRQs: 2, GROFlushTimeout: 200 * time.Microsecond, Threaded: xrx.On, RxFrames: 8, AdaptiveRx: xrx.Off, Strict: true, StateDir: "/x"}},
 		{"--busy", func(c *xrx.Config) any { return []int{int(c.BusyPoll), c.BusyBudget} }, []int{20000, 64}},
 		{"--busy-poll-usecs 50 --busy-poll-budget 16", func(c *xrx.Config) any { return []int{int(c.BusyPoll), c.BusyBudget} }, []int{50000, 16}},
+		{"--workers 3 --quota 100 --backlog 32", func(c *xrx.Config) any { return []any{c.Workers, c.Quota, c.Backlog, c.SymmetricHash} }, []any{3, 100, 32, true}},
 		{"--gro-udp 4433,5000-5001", func(c *xrx.Config) any { return c.GRO.UDPPorts }, []uint16{4433, 5000, 5001}},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var f receiverFlags
 			fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 			f.register(fs)
+			f.registerWorkers(fs)
 			if err := fs.Parse(strings.Fields(c.args)); err != nil {
 				t.Fatal(err)
 			}

@@ -80,6 +80,7 @@ func newRunCmd(e env) *cobra.Command {
 	fs.BoolVar(&o.wait, "wait", false, "wait for the interface where there is none, and open it again when it was deleted and is back, or has more queues or a larger MTU")
 	fs.StringVar(&o.matchFile, "match-file", "", "the expression of --match is in this file, which is read again at SIGHUP")
 	f.register(fs)
+	f.registerWorkers(fs)
 	return c
 }
 

@@ -49,8 +49,8 @@ func documentedMetrics(t *testing.T) map[string]documented {
 	return fields
 }
 
-// calculatedFields are the numbers that the document says Prometheus calculates; queue is a label.
-var calculatedFields = regexp.MustCompile(`^(queues\[\]\.)?(rx\.[pb]ps|cpu\.ns_per_packet|batch|queue|elapsed_s|interval_s)$`)
+// calculatedFields are the numbers that the document says Prometheus calculates; queue and worker are labels.
+var calculatedFields = regexp.MustCompile(`^(queues\[\]\.)?(rx\.[pb]ps|cpu\.ns_per_packet|batch|queue|elapsed_s|interval_s)$|^workers\[\]\.worker$`)
 
 func scrape(t *testing.T, client *http.Client, url string) (int, map[string]*dto.MetricFamily) {
 	t.Helper()
@@ -108,7 +108,7 @@ func TestEveryCounterOfAJSONLineIsServedUnderItsDocumentedName(t *testing.T) {
 	go func() {
 		c := -1
 		if err := n.B.Do(func() error {
-			c = execute(ctx, env{&stdout, &stderr}, []string{"run", n.B.Iface, "--json", "--interval", "0", "--metrics", "0"})
+			c = execute(ctx, env{&stdout, &stderr}, []string{"run", n.B.Iface, "--json", "--interval", "0", "--metrics", "0", "--workers", "2"})
 			return nil
 		}); err != nil {
 			fmt.Fprintln(&stderr, err)
@@ -178,7 +178,12 @@ func compareWithJSON(t *testing.T, text string, families map[string]*dto.MetricF
 			}
 		case []any:
 			for _, e := range v {
-				walk(path+"[]", map[string]string{"queue": fmt.Sprint(e.(map[string]any)["queue"])}, e)
+				of := e.(map[string]any)
+				for _, kind := range []string{"queue", "worker"} {
+					if of[kind] != nil {
+						walk(path+"[]", map[string]string{kind: fmt.Sprint(of[kind])}, e)
+					}
+				}
 			}
 		case float64:
 			if calculatedFields.MatchString(path) {
