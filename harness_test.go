@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ func TestMain(m *testing.M) {
 			lifeUpTo(iface, last, os.Getenv("XRX_TEST_STATE"))
 		}
 		receiveUntilKilled(iface)
+	}
+	if in, out, ok := strings.Cut(os.Getenv("XRX_TEST_FORWARD"), ","); ok {
+		forwardUntilKilled(in, out)
 	}
 	goleak.VerifyTestMain(m)
 }
