@@ -136,9 +136,6 @@ func (r *Receiver) attach(ids []int) (err error) {
 	if r.cfg.HWMeta && r.cfg.Attach == bpf.Generic {
 		r.mode.note("no hardware metadata: the program that asks the device for it is bound to the device and runs in native mode only")
 	}
-	if missing := r.iface.Queues - len(ids); missing > 0 {
-		r.mode.note("%d of %d rx queues are not bound: what the interface steers there goes to the kernel, not to xrx (bind all, or steer with ethtool -X)", missing, r.iface.Queues)
-	}
 	return nil
 }
 

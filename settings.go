@@ -116,7 +116,7 @@ type tuner interface {
 	PerQueue(queues []int, key string) bool
 }
 
-// tune puts back what a receiver that crashed has left, and applies the settings. The program is attached by now: some
+// tune warns of what is steered past the receiver, puts back what one that crashed has left, and applies the settings. The program is attached by now: some
 // drivers have no NAPI without.
 func (r *Receiver) tune(queues []int) (err error) {
 	s, err := tune.OpenSession(r.iface.Name, "run", r.cfg.Settings.StateDir)
@@ -131,6 +131,10 @@ func (r *Receiver) tune(queues []int) (err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	tables, _ := s.Iface.Tables(r.iface.Name, r.iface.Queues)
+	for _, warning := range tables.Unbound(queues) {
+		r.mode.note("%s", warning)
+	}
 	left, err := s.Stale()
 	if err == nil && left != nil {
 		err = r.restore(s, left.Owner)

@@ -34,7 +34,7 @@ func main() {
 }
 
 // commands is the command table: one constructor per file.
-var commands = []func(env) *cobra.Command{newRunCmd, newDumpCmd, newForwardCmd, newFlowsCmd, newGenCmd, newDemoCmd, newDoctorCmd, newReportCmd, newVersionCmd}
+var commands = []func(env) *cobra.Command{newRunCmd, newDumpCmd, newForwardCmd, newFlowsCmd, newGenCmd, newDemoCmd, newDoctorCmd, newSteerCmd, newReportCmd, newVersionCmd}
 
 // execute runs one command line and returns its exit code: 0, 1 when something failed, 2 when it was asked wrongly.
 func execute(ctx context.Context, e env, args []string) int {

@@ -119,6 +119,7 @@ func Examine(iface string, opts Options) (*Report, error) {
 	e.mtu()
 	e.queues()
 	e.rss()
+	e.flowRules()
 	e.offloads(settingsErr)
 	if e.info.Kind == "veth" {
 		e.peer()

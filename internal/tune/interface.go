@@ -70,10 +70,16 @@ func (i *Interface) get(key string) (string, error) {
 	if _, ok := napiAttr[key]; ok {
 		return i.dev.ReadClass(key)
 	}
+	if value, known, err := i.getSteering(key); known {
+		return value, err
+	}
 	return "", fmt.Errorf("xrx knows no such setting")
 }
 
 func (i *Interface) set(key, value string) error {
+	if known, err := i.setSteering(key, value); known {
+		return err
+	}
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
 		return fmt.Errorf("%q is no number", value)

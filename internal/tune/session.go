@@ -68,9 +68,83 @@ func (s *Session) Apply(changes []Change) (*State, error) {
 		return nil, fmt.Errorf("%w; without a state file no setting is changed", err)
 	}
 	defer unlock()
-	d := s.Iface.dev
-	s.state = &State{Kind: s.kind(), Interface: s.name, Index: d.Index, Namespace: d.Namespace, Cookie: d.Cookie, Boot: BootID(), Owner: Self()}
+	s.state = s.newState()
 	return s.state, Apply(s.Iface, s.File, s.state, changes)
+}
+
+// ApplyAll makes changes that belong to no process, all or none, and returns them; Restore puts them back.
+func (s *Session) ApplyAll(changes []Change) ([]*Entry, error) {
+	unlock, err := s.File.Lock()
+	if err != nil {
+		return nil, fmt.Errorf("%w; without a state file no setting is changed", err)
+	}
+	defer unlock()
+	state, err := s.Stale()
+	if err != nil {
+		return nil, err
+	}
+	if state == nil {
+		state = s.newState()
+	}
+	state.Undoing = false
+	before := len(state.Entries)
+	if err := Apply(s.Iface, s.File, state, changes); err != nil {
+		return nil, err
+	}
+	made := state.Entries[before:]
+	for _, e := range made {
+		if e.Phase == Refused {
+			return nil, errors.Join(errors.New(e.Why), s.takeBack(state, before))
+		}
+	}
+	return made, nil
+}
+
+// takeBack undoes the entries from one on, and keeps those before it.
+func (s *Session) takeBack(state *State, from int) error {
+	last := *state
+	last.Entries = state.Entries[from:]
+	for i, e := range last.Entries { // to what it was before this time, not before the first
+		e.Original = e.Before
+		for _, earlier := range last.Entries[:i] {
+			if earlier.Key == e.Key && earlier.touched() {
+				e.Original = earlier.Original
+				break
+			}
+		}
+	}
+	if _, err := Undo(s.Iface, rest{s.File, s.Iface, state, from}, &last, false); err != nil {
+		return fmt.Errorf("and putting back the rest: %w", err)
+	}
+	return nil
+}
+
+// rest is a Store that keeps entries of a state before those that are being undone.
+type rest struct {
+	File
+	device Device
+	state  *State
+	from   int
+}
+
+func (r rest) Save(s *State) error { return r.File.Save(r.state) }
+
+func (r rest) Remove() error {
+	r.state.Entries = r.state.Entries[:r.from]
+	for _, e := range r.state.Entries {
+		if got, err := r.device.Get(e.Key); err == nil && e.touched() {
+			e.Got = got
+		}
+	}
+	if r.state.Changed() {
+		return r.File.Save(r.state)
+	}
+	return r.File.Remove()
+}
+
+func (s *Session) newState() *State {
+	d := s.Iface.dev
+	return &State{Kind: s.kind(), Interface: s.name, Index: d.Index, Namespace: d.Namespace, Cookie: d.Cookie, Boot: BootID(), Owner: Self()}
 }
 
 func (s *Session) kind() string { kind, _, _ := strings.Cut(s.File.Name, "-"); return kind }

@@ -28,7 +28,8 @@ func Undo(d Device, store Store, s *State, force bool) (Result, error) {
 		return r, store.Remove()
 	}
 	for _, e := range s.Entries {
-		if e.Phase == Left {
+		told := slices.ContainsFunc(r.Left, func(other *Entry) bool { return other.Key == e.Key }) // a setting may be changed twice
+		if e.Phase == Left && !told {
 			r.Left = append(r.Left, e)
 		}
 	}
