@@ -90,6 +90,9 @@ func TestMatrix(t *testing.T) {
 			continue
 		}
 		for _, queues := range []int{1, 4} {
+			if testing.Short() && (queues == 1 || col.mtu == 1500) {
+				continue
+			}
 			n := testnet.New(t, testnet.Options{Queues: queues, MTU: col.mtu})
 			for _, row := range matrixRows() {
 				if row.queues != queues {
@@ -125,7 +128,10 @@ func TestMatrix(t *testing.T) {
 	for _, row := range matrixRows() {
 		line := row.String()
 		for _, c := range matrixColumns {
-			cell := cells[row.String()+c.String()]
+			cell, played := cells[row.String()+c.String()]
+			if !played {
+				cell = "-"
+			}
 			complete = complete && cell != "-" && cell != "FAIL"
 			line += fmt.Sprintf(" %-16s", cell)
 		}

@@ -154,7 +154,7 @@ var Catalog = []Desc{
 		Help:  "Polls that used up their budget.",
 		queue: func(q *Queue) float64 { return float64(q.Squeezes) }},
 	{Metric: "xrx_queue_sleeps_total", JSON: "sleeps", Text: "batch", Layer: layerQueue,
-		Help:  "System calls that waited for packets.",
+		Help:  "System calls that waited for packets. Of a thread that has several queues, counted with its first.",
 		queue: func(q *Queue) float64 { return float64(q.Sleeps) }},
 	{Metric: "xrx_queue_wakeups_total", JSON: "wakeups", Text: "batch", Layer: layerQueue,
 		Help:  "System calls that told the driver about new frames.",
