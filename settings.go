@@ -47,6 +47,9 @@ type Settings struct {
 }
 
 // none reports that nothing is to be set.
+// None reports whether nothing is to be changed.
+func (s Settings) None() bool { return s.none() }
+
 func (s *Settings) none() bool {
 	return s.DeferHardIRQs == 0 && s.GROFlushTimeout == 0 && s.Threaded == AsItIs && s.RxUsecs == 0 && s.RxFrames == 0 && s.AdaptiveRx == AsItIs
 }

@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"github.com/cilium/ebpf"
+
+	"xrx/internal/sys"
 )
 
 // enotsupp is the kernel's internal ENOTSUPP, which some drivers let out: include/linux/errno.h at v6.18.
@@ -24,7 +26,7 @@ func whyNotAttached(err error, mode Mode, hwMeta bool) string {
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return "this kernel can't attach XDP by bpf_link: 5.9 or later is needed"
 	case errors.Is(err, syscall.EPERM):
-		return "not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+		return "not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON" + sys.Lacking()
 	case errors.Is(err, syscall.ENODEV):
 		return "no such interface in this network namespace"
 	case errors.Is(err, syscall.ERANGE):

@@ -115,7 +115,7 @@ func boolByte(b bool) uint8 {
 func explainLoad(err error) error {
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON: %w", err)
+		return fmt.Errorf("not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON%s: %w", sys.Lacking(), err)
 	case errors.Is(err, ebpf.ErrNotSupported):
 		return fmt.Errorf("this kernel lacks something the program needs (5.9 or later is needed): %w", err)
 	case errors.Is(err, syscall.ENOMEM):
@@ -130,7 +130,7 @@ func whyHintsNotLoaded(err error) string {
 	case errors.Is(err, syscall.EOPNOTSUPP):
 		return "the driver offers no receive metadata"
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return "not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+		return "not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON" + sys.Lacking()
 	case errors.Is(err, syscall.EINVAL):
 		return "the kernel doesn't take device-bound programs (they came with 6.3), or there is no such device"
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+
+	"xrx/internal/sys"
 )
 
 // Error is a step that the kernel refused: the errno stays reachable with errors.Is, Why says what it means here and
@@ -40,7 +42,7 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 	isRing := strings.HasSuffix(step, "_RING") || strings.HasPrefix(step, "map the ")
 	switch {
 	case e == syscall.EPERM:
-		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"
+		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON" + sys.Lacking()
 	case e == syscall.EAFNOSUPPORT:
 		return "this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS=y (Linux 4.18 or newer; xrx wants 5.9)"
 	case step == "XDP_UMEM_REG" && e == syscall.ENOBUFS:

@@ -28,6 +28,7 @@ type runOptions struct {
 	metrics   string
 	wait      bool
 	matchFile string
+	user      string
 	listen    netip.AddrPort // metrics, read; invalid: none
 }
 
@@ -66,6 +67,9 @@ func newRunCmd(e env) *cobra.Command {
 					return usagef("--metrics %v", err)
 				}
 			}
+			if err := checkUser(o.user, cfg); err != nil {
+				return err
+			}
 			return run(c.Context(), e, args[0], cfg, o)
 		},
 	}
@@ -79,6 +83,7 @@ func newRunCmd(e env) *cobra.Command {
 	fs.StringVar(&o.metrics, "metrics", "", "serve Prometheus metrics on this port of loopback, or at this address, like 127.0.0.1:9780")
 	fs.BoolVar(&o.wait, "wait", false, "wait for the interface where there is none, and open it again when it was deleted and is back, or has more queues or a larger MTU")
 	fs.StringVar(&o.matchFile, "match-file", "", "the expression of --match is in this file, which is read again at SIGHUP")
+	fs.StringVar(&o.user, "user", "", "once everything is open, become this user (a name, or UID:GID), without capabilities but those that --wait or --match-file need")
 	f.register(fs)
 	f.registerWorkers(fs)
 	return c
@@ -121,6 +126,9 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	endProfile, err := profile(o.profile)
 	if err != nil {
 		return errors.Join(err, closeAll(r, server))
+	}
+	if err := becomeUser(e, o.user, &o); err != nil {
+		return errors.Join(err, endProfile(), closeAll(r, server))
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, consumer) }()
