@@ -57,7 +57,11 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 	case isRing && e == syscall.EBUSY:
 		return "the socket is bound, and rings are made and mapped before that"
 	case strings.HasPrefix(step, "bind"):
-		return s.whyBind(e)
+		why := s.whyBind(e)
+		if s.cfg.Share != nil && why != "" {
+			why += "; queues that share a UMEM are all bound as the first one is: without --shared-umem each is by itself"
+		}
+		return why
 	}
 	return ""
 }

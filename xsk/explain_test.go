@@ -79,6 +79,13 @@ func TestEachRefusalOfTheKernelIsPutIntoWords(t *testing.T) {
 			}
 		})
 	}
+	second := &Socket{cfg: Config{Umem: u, Iface: "b0", Queue: 1, Share: &Socket{}}, fd: -1}
+	for step, want := range map[string]bool{"bind b0 queue 1 (zerocopy)": true, "XDP_RX_RING": false} {
+		err := second.failed(step, syscall.EOPNOTSUPP)
+		if got := strings.Contains(err.Error(), "; queues that share a UMEM are all bound as the first one is: without --shared-umem each is by itself"); got != want {
+			t.Errorf("%v", err)
+		}
+	}
 	s := &Socket{cfg: Config{Umem: u}}
 	if err := s.failed("step", nil); err != nil {
 		t.Errorf("no error became %v", err)
