@@ -180,6 +180,8 @@ func TestTheExamplesReceive(t *testing.T) {
 		{"BatchHandler", ExampleBatchHandler, "dropped 0\n"},
 		{"Packet_Buffers", ExamplePacket_Buffers, "packets of the wire"},
 		{"Receiver_Snapshot", ExampleReceiver_Snapshot, "lost 0\n"},
+		{"Mux", ExampleMux, "the capture missed 0\n"},
+		{"ownership", Example_ownership, "store        32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			testnet.NoLeaks(t)

@@ -10,6 +10,7 @@ import (
 // a count (levels, the ledger, a thread's processor time) stays as it is in s. Neither snapshot is changed.
 func (s Snapshot) Carry(before Snapshot) Snapshot {
 	s.XDP, s.Events = added(s.XDP, before.XDP), added(s.Events, before.Events)
+	s.Missed = larger(s.Missed, before.Missed) // taps count through all openings; without one they can't be asked
 	s.Queues = slices.Clone(s.Queues)
 	for _, old := range before.Queues {
 		i := slices.IndexFunc(s.Queues, func(q Queue) bool { return q.Queue == old.Queue })
@@ -36,6 +37,17 @@ func addCounts(into, from reflect.Value) {
 			addCounts(to, old)
 		}
 	}
+}
+
+func larger(a, b map[string]uint64) map[string]uint64 {
+	if len(b) == 0 {
+		return a
+	}
+	m := maps.Clone(b)
+	for k, n := range a {
+		m[k] = max(n, m[k])
+	}
+	return m
 }
 
 func added(a, b map[string]uint64) map[string]uint64 {

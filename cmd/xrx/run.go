@@ -40,7 +40,7 @@ func newRunCmd(e env) *cobra.Command {
 		Short: "Receive and report: rate, loss by reason, processor time per packet, the ledger of frames",
 		Long: "run receives, drops what it received, and reports. On a terminal it draws a table anew at each --interval; otherwise\n" +
 			"it prints a line. With --metrics it serves the counters to Prometheus: on loopback, unless an address is written\n" +
-			"out in full, like 192.0.2.1:9780 or 0.0.0.0:9780.",
+			"out in full, like 192.0.2.1:9780 or 0.0.0.0:9780. SIGUSR1 prints who holds which frames, on stderr.",
 		Example: "  xrx run eth1 --duration 10s\n" +
 			"  xrx run eth1 --json > run.jsonl; xrx report run.jsonl -o report.html\n" +
 			"  xrx run eth1 --metrics 9780 & curl http://127.0.0.1:9780/metrics",
@@ -133,8 +133,10 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, consumer) }()
 	endReload := onHangup(ctx, e, r, o.matchFile)
+	endHolders := onUser1(e, iface, r)
 	runErr := reporter.intervals(r, began, o.interval, ended)
 	endReload()
+	endHolders()
 	if err := endProfile(); runErr == nil {
 		runErr = err
 	}
