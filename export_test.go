@@ -42,7 +42,5 @@ func (r *Receiver) KernelStats() (xsk.Stats, error) { return r.queues[0].sock.St
 
 // ParsesAsTheMetadataSays reports whether a Mux would choose the packet's handler the same without metadata.
 func (p Packet) ParsesAsTheMetadataSays() bool {
-	var l layers
-	l.parse(p.Data())
-	return p.Meta().Kind != 0 && l == layersOf(p)
+	return p.Meta().Kind != 0 && parse(p.Data()) == layersOf(p)
 }

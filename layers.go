@@ -6,8 +6,8 @@ import "encoding/binary"
 type layers struct {
 	etherType uint16 // behind at most two VLAN tags; below 0x600 it is an 802.3 length
 	proto     uint8  // IP protocol behind IPv6 extension headers; 0: not IP, or not known
-	ports     bool   // the packet has a TCP, UDP or SCTP header, with
-	src, dst  uint16
+	known     bool   // the packet has a TCP, UDP or SCTP header, with
+	ports     uint32 // the source port in the high half, the destination port in the low
 }
 
 // IP protocols that have ports in their first four bytes (IANA).
@@ -20,19 +20,19 @@ const (
 func hasPorts(proto uint8) bool { return proto == protoTCP || proto == protoUDP || proto == protoSCTP }
 
 // layersOf reads them where the XDP program's metadata says they are; of a packet that came without, by itself.
-func layersOf(p Packet) (l layers) {
-	b := p.Data()
-	switch m := p.Meta(); m.L3 {
-	case 4, 6:
-		l.etherType, l.proto = 0x0800, m.L4Proto
-		if m.L3 == 6 {
-			l.etherType = 0x86dd
-		}
-		if m.L4Off != 0 {
-			l.readPorts(b, int(m.L4Off))
-		}
-	default: // not IP, or no metadata
-		l.parse(b)
+func layersOf(p Packet) layers {
+	p.h.Check(p.gen)
+	b := p.h.Bytes()
+	l3, at, proto := p.h.Layers(p.q.packetOffset)
+	if l3 == 0 { // not IP, or no metadata
+		return parse(b)
+	}
+	l := layers{etherType: 0x0800, proto: proto}
+	if l3 == 6 {
+		l.etherType = 0x86dd
+	}
+	if end := int(at) + 4; at != 0 && hasPorts(proto) && len(b) >= end {
+		l.ports, l.known = binary.BigEndian.Uint32(b[at:end]), true
 	}
 	return l
 }
@@ -40,15 +40,14 @@ func layersOf(p Packet) (l layers) {
 // readPorts reads them at an offset, where the protocol has any and they are there.
 func (l *layers) readPorts(b []byte, at int) {
 	if hasPorts(l.proto) && len(b) >= at+4 {
-		l.src, l.dst = binary.BigEndian.Uint16(b[at:]), binary.BigEndian.Uint16(b[at+2:])
-		l.ports = true
+		l.ports, l.known = binary.BigEndian.Uint32(b[at:]), true
 	}
 }
 
 // parse finds what bpf/xrx_parse.h finds.
-func (l *layers) parse(b []byte) {
+func parse(b []byte) (l layers) {
 	if len(b) < 14 {
-		return
+		return l
 	}
 	l.etherType = binary.BigEndian.Uint16(b[12:])
 	at := 14
@@ -68,6 +67,7 @@ func (l *layers) parse(b []byte) {
 	case l.etherType == 0x86dd && len(ip) >= 40 && ip[0]>>4 == 6:
 		l.ipv6(b, at)
 	}
+	return l
 }
 
 // ipv6 walks at most eight extension headers (RFC 8200, section 4). The ports are read where they are in this fragment

@@ -82,7 +82,7 @@ func newRoutes(m *Mux) *routes {
 
 // find returns the number of the handler of a packet, 0 if there is none.
 func (t *routes) find(l layers) uint16 {
-	if l.ports {
+	if l.known {
 		p := &t.sctp
 		switch l.proto {
 		case protoTCP:
@@ -91,10 +91,10 @@ func (t *routes) find(l layers) uint16 {
 			p = &t.udp
 		}
 		if p.any {
-			if to := p.of(l.dst); to != 0 {
+			if to := p.of(uint16(l.ports)); to != 0 {
 				return to
 			}
-			if to := p.of(l.src); to != 0 {
+			if to := p.of(uint16(l.ports >> 16)); to != 0 {
 				return to
 			}
 		}
