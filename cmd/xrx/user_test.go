@@ -150,6 +150,7 @@ func TestUserGivesUpRootOnEveryThreadAndGoesOnReceiving(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
+			t.Cleanup(func() { cmd.Process.Kill() })
 			complaint.await(t, "it says who it is", func(s string) bool { return strings.Contains(s, c.says) })
 			out.await(t, "it runs", func(s string) bool { return strings.Count(s, "\n") > 4 })
 			pid := cmd.Process.Pid
@@ -190,8 +191,8 @@ func TestUserGivesUpRootOnEveryThreadAndGoesOnReceiving(t *testing.T) {
 	}
 }
 
-// Who took the program away is told apart from who ends the run; to put it back takes what was given up.
-func TestAProgramThatIsTakenFromAnUnprivilegedRunEndsItInWords(t *testing.T) {
+// To attach a program that is loaded already takes no capability (tried on 6.18).
+func TestAProgramThatIsTakenFromAnUnprivilegedRunIsPutBack(t *testing.T) {
 	testnet.Require(t, "root", "veth")
 	n := testnet.New(t, testnet.Options{})
 	cmd := command("run", n.B.Iface, "--frames", "512", "--interval", "20ms", "--user", "nobody")
@@ -202,6 +203,7 @@ func TestAProgramThatIsTakenFromAnUnprivilegedRunEndsItInWords(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	t.Cleanup(func() { cmd.Process.Kill() })
 	out.await(t, "it runs", func(s string) bool { return strings.Count(s, "\n") > 4 })
 	n.InB(func() {
 		there, err := netdev.XDPPrograms(n.B.Index)
@@ -217,11 +219,12 @@ func TestAProgramThatIsTakenFromAnUnprivilegedRunEndsItInWords(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	complaint.await(t, "it is put back", func(s string) bool { return strings.Contains(s, "somebody detached the XDP program; it is back") })
+	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
-	if s := complaint.String(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(s, "somebody detached the XDP program, and it can't be put back") || !strings.Contains(s, "CAP_NET_ADMIN") {
-		t.Errorf("code %d: %q", cmd.ProcessState.ExitCode(), s)
+	if cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("code %d: %q", cmd.ProcessState.ExitCode(), complaint.String())
 	}
-	t.Log(complaint.String())
 }
 
 func TestUserRefusesWhatCannotWork(t *testing.T) {
