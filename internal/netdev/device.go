@@ -140,7 +140,9 @@ func Refusal(setting string, err error) error {
 	case errors.Is(err, syscall.ENOSPC):
 		why = "there is no room for it"
 	}
-	if why == "" || strings.Contains(err.Error(), why) {
+	var errno syscall.Errno
+	explained := errors.As(err, &errno) && strings.Contains(err.Error(), errno.Error()+": ") // by the kernel, or by us
+	if why == "" || explained {
 		return fmt.Errorf("%s: %w", setting, err)
 	}
 	return fmt.Errorf("%s: %w: %s", setting, err, why)
