@@ -5,7 +5,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 EXEC := $(if $(SUDO),-exec 'sudo --preserve-env=XRX_REQUIRE$(comma)XRX_LONG',)
 comma := ,
 
-.PHONY: build demo test test-zc lint generate scorecard matrix bench bench-gro fuzz clean
+.PHONY: build demo test test-zc lint generate scorecard matrix bench bench-gro profile pgo tables fuzz clean
 
 build:
 	$(GO) build -trimpath -o bin/xrx ./cmd/xrx
@@ -41,8 +41,17 @@ fuzz: ## each fuzz target for FUZZTIME (default 60s)
 bench-gro: ## GRO on six traces beside other engines: ns per packet
 	$(GO) -C bench run ./gro
 
-bench: build ## receivers side by side on one veth pair
-	$(SUDO) $(GO) -C bench run ./rx
+bench: ## everything that is measured but GRO alone; BENCH=-quick, BENCH='-only rx,soak'
+	$(SUDO) $(GO) -C bench run ./all $(BENCH)
+
+profile: ## processor time by stage of a packet's way, and flame graphs, into docs/bench
+	$(SUDO) $(GO) -C bench run ./profile
+
+pgo: ## records cmd/xrx/default.pgo from the benchmarks' loads; measures xrx with and without it
+	$(SUDO) $(GO) -C bench run ./pgo
+
+tables: ## the tables of docs/PERFORMANCE.md from docs/bench
+	$(GO) -C bench run ./tables
 
 clean:
 	rm -rf bin

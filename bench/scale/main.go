@@ -71,6 +71,13 @@ func steps() (list []step) {
 				func(g *rig.Rig) *rig.Program { return g.Run(r.name, "", r.flags) }})
 		}
 	}
+	for _, t := range []struct {
+		x           float64
+		name, flags string
+	}{{4, "xrx, GRO off", "--threads 4"}, {2, "xrx, GRO off", "--threads 2"}, {1, "xrx, GRO off", "--threads 1"}, {1, "xrx, GRO off, --shared-umem", "--threads 1 --shared-umem"}} {
+		list = append(list, step{"threads", t.x, 4, rig.Load{Engine: "packet", Proto: "udp", Size: 64, Flows: 256, Burst: 1},
+			func(g *rig.Rig) *rig.Program { return g.Run(t.name, "", "--gro off "+t.flags) }})
+	}
 	return list
 }
 
@@ -164,6 +171,7 @@ var curves = []curve{
 	{"flows", "flows, 128-byte packets, live frames", true},
 	{"held", "frames held by the consumer, % of the UMEM", false},
 	{"queues", "rx queues, one thread each, all on one processor; sendmmsg", false},
+	{"threads", "threads for four queues, all on one processor; sendmmsg", false},
 }
 
 func (r *result) print(w io.Writer) {
