@@ -304,3 +304,28 @@ func BenchmarkHandOver(b *testing.B) {
 		})
 	}
 }
+
+// The moment that random stalls hardly hit: the worker has looked and found nothing, and is about to sleep.
+func TestAWorkerDoesNotSleepOverWhatCameJustBefore(t *testing.T) {
+	for name, before := range map[string]func(*Crew[int]){
+		"an item": func(c *Crew[int]) { c.Port(0).Put(0, 1); c.Port(0).Flush() },
+		"Stop":    func(c *Crew[int]) { c.workers[0].stopping.Store(true); c.workers[0].wake() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := New(Config[int]{Workers: 1, Producers: 1, Backlog: 2, Batch: 1, Handle: func(int, int, []int) {}})
+			before(c)
+			awake := make(chan struct{})
+			go func() {
+				c.workers[0].sleep()
+				close(awake)
+			}()
+			select {
+			case <-awake:
+			case <-time.After(10 * time.Second):
+				t.Error("it sleeps")
+				c.workers[0].bell <- struct{}{}
+				<-awake
+			}
+		})
+	}
+}
