@@ -59,18 +59,19 @@ const lookEvery = 400 * time.Millisecond
 type Watch struct {
 	C <-chan Event // buffered; while it is full, changes are put off and told as one
 
-	index   int
-	events  chan Event
-	socket  *nl.NetlinkSocket // link messages of the namespace
-	handle  *netlink.Handle   // for questions in the same namespace, whatever thread asks
-	tool    *ethtool.Ethtool  // likewise; nil: no such thing here
-	was     State             // as it was told
-	expects atomic.Bool
-	gone    bool
-	looked  time.Time
-	done    chan struct{}
-	end     chan struct{}
-	once    sync.Once
+	index    int
+	events   chan Event
+	socket   *nl.NetlinkSocket // link messages of the namespace
+	handle   *netlink.Handle   // for questions in the same namespace, whatever thread asks
+	tool     *ethtool.Ethtool  // likewise; nil: no such thing here
+	was      State             // as it was told
+	expects  atomic.Bool
+	gone     bool
+	looked   time.Time
+	overruns atomic.Uint64 // times that the socket could not hold what happened
+	done     chan struct{}
+	end      chan struct{}
+	once     sync.Once
 }
 
 // NewWatch starts to watch, in the network namespace of the calling thread.
@@ -120,6 +121,7 @@ func (w *Watch) run() {
 			return
 		case errors.Is(err, unix.ENOBUFS): // more happened than the socket could hold (netlink(7)): look for ourselves
 			w.looked = time.Time{}
+			w.overruns.Add(1)
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 		case err != nil: // nothing more will be told, but we can look
 			select {

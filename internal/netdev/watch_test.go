@@ -161,3 +161,36 @@ func TestWhatRunsInANamespaceSeesItsInterfaces(t *testing.T) {
 		t.Errorf("after Do the thread sees b0: %v", err)
 	}
 }
+
+// A socket that overruns loses messages (ENOBUFS); the state that they would have told of is asked for.
+func TestWhatALostMessageWouldHaveToldIsToldAllTheSame(t *testing.T) {
+	testnet.Require(t, "root", "veth")
+	testnet.NoLeaks(t)
+	n := testnet.New(t, testnet.Options{MTU: 1200})
+	w := watch(t, n)
+	if err := w.Squeeze(); err != nil {
+		t.Fatal(err)
+	}
+	last := 1200
+	for deadline := time.Now().Add(soon); w.Overruns() == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the socket never overran")
+		}
+		for range 100 {
+			last = 1201 + (last-1200)%1000
+			if err := n.B.SetMTU(last); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	was := 0
+	for deadline := time.After(soon); was != last; {
+		select {
+		case e := <-w.C:
+			was = e.Now.MTU
+		case <-deadline:
+			t.Fatalf("the last MTU told of is %d, it is %d", was, last)
+		}
+	}
+	t.Logf("%d overruns", w.Overruns())
+}
