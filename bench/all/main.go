@@ -28,18 +28,24 @@ type part struct {
 }
 
 var parts = []part{
-	{"rx", nil, []string{"-quick"}, 290 * time.Second, 40 * time.Second, "receivers side by side: rate, loss, processor time"},
+	{"rx", nil, []string{"-quick"}, 325 * time.Second, 40 * time.Second, "receivers side by side: rate, loss, processor time"},
 	{"latency", nil, []string{"-quick"}, 115 * time.Second, 25 * time.Second, "latency by rate and way of waiting"},
 	{"soak", nil, []string{"-quick", "-time", "10s"}, 145 * time.Second, 28 * time.Second, "loss by second at full rate"},
-	{"scale", nil, []string{"-quick"}, 95 * time.Second, 32 * time.Second, "queues, flows, frames held"},
+	{"scale", nil, []string{"-quick"}, 100 * time.Second, 38 * time.Second, "queues, flows, frames held"},
 	{"profile", nil, []string{"-quick"}, 40 * time.Second, 15 * time.Second, "where the nanoseconds go, by stage; flame graphs"},
 }
 
 func main() {
 	quick := flag.Bool("quick", false, "everything short: to see that it works, not for figures")
 	only := flag.String("only", "", "only these benchmarks, comma separated")
-	out := flag.String("out", "docs/bench", "folder for results; another one than docs/bench leaves docs/PERFORMANCE.md alone")
+	out := flag.String("out", "", "folder for results (default docs/bench, with -quick bench/out); another one than docs/bench leaves docs/PERFORMANCE.md alone")
 	flag.Parse()
+	if *out == "" {
+		*out = "docs/bench"
+		if *quick { // figures to be kept are made of long runs
+			*out = "bench/out"
+		}
+	}
 	if err := run(*quick, *only, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -105,6 +105,9 @@ func run(o rig.Options, out string) (err error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(lab.Root(), path)
 		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
 		title := fmt.Sprintf("xrx run, %s, %s: %.1f ns of processor time a packet", c.name, c.load, p.Measured)
 		if err := os.WriteFile(path, flame(stacks, title), 0o644); err != nil {
 			return err

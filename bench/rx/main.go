@@ -102,12 +102,12 @@ func measured(name string, l rig.Load) bool {
 	switch {
 	case l.Name == "udp64" || l.Name == "tcp1500":
 		return true
-	case strings.HasPrefix(name, "C libxdp"), name == xrxAdaptive, name == xrxBusy, strings.HasPrefix(name, "XDP_DROP"):
+	case strings.HasPrefix(name, "C libxdp"), name == xrxAdaptive, name == xrxBusy:
 		return true
 	case l.Engine != "live":
 		return name == "xrx, GRO off, wake for every packet"
 	}
-	return name == "xrx, GRO on"
+	return name == "xrx, GRO on" || strings.HasPrefix(name, "XDP_DROP") && l.Size != 64 && l.Proto == "udp"
 }
 
 const (
