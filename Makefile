@@ -40,15 +40,18 @@ fuzz: ## each fuzz target for FUZZTIME (default 60s)
 
 bench-gro: ## GRO on six traces beside other engines: ns per packet
 	$(GO) -C bench run ./gro
+	$(GO) -C bench run ./tables
 
 bench: ## everything that is measured but GRO alone; BENCH=-quick, BENCH='-only rx,soak'
 	$(SUDO) $(GO) -C bench run ./all $(BENCH)
 
 profile: ## processor time by stage of a packet's way, and flame graphs, into docs/bench
 	$(SUDO) $(GO) -C bench run ./profile
+	$(GO) -C bench run ./tables
 
 pgo: ## records cmd/xrx/default.pgo from the benchmarks' loads; measures xrx with and without it
 	$(SUDO) $(GO) -C bench run ./pgo
+	$(GO) -C bench run ./tables
 
 tables: ## the tables of docs/PERFORMANCE.md from docs/bench
 	$(GO) -C bench run ./tables
