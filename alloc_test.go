@@ -101,8 +101,14 @@ func TestReceivingAllocatesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				q := r.Snapshot().Queues[0]
-				if each >= 0.001 {
-					t.Errorf("%.4f allocations per packet", each)
+				// What is allocated by the second, not by the packet (timers, the runtime's own), counts for more where the race
+				// detector makes a packet take ten times as long.
+				bound := 0.001
+				if testnet.Race {
+					bound *= 10
+				}
+				if each >= bound {
+					t.Errorf("%.4f allocations per packet, want less than %v", each, bound)
 				}
 				if (merge != nil) != (q.OutPackets < q.Packets/2) || q.OutSegments != warmup+packets || q.Kernel.Lost() != 0 {
 					t.Errorf("%d packets in, %d out with %d segments, kernel %+v", q.Packets, q.OutPackets, q.OutSegments, q.Kernel)

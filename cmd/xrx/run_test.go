@@ -296,11 +296,25 @@ queues[].rx.pps number
 queues[].rx_level number
 queues[].sleeps number
 queues[].squeezes number
+queues[].tx.bytes number
+queues[].tx.checksums number
+queues[].tx.completed number
+queues[].tx.invalid_descs number
+queues[].tx.kicks number
+queues[].tx.packets number
+queues[].tx.tags number
 queues[].wakeups number
 rx.bps number
 rx.bytes number
 rx.packets number
 rx.pps number
+tx.bytes number
+tx.checksums number
+tx.completed number
+tx.invalid_descs number
+tx.kicks number
+tx.packets number
+tx.tags number
 type string
 xdp.* number
 `

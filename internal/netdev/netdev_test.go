@@ -26,7 +26,7 @@ func TestGetTellsWhatAReceiverNeedsToKnow(t *testing.T) {
 	testnet.NoLeaks(t)
 	n := testnet.New(t, testnet.Options{Queues: 3, MTU: 1400})
 	n.InB(func() {
-		want := netdev.Info{Name: "b0", Index: n.B.Index, MTU: 1400, Kind: "veth", Driver: "veth", Queues: 3, Up: true}
+		want := netdev.Info{Name: "b0", Index: n.B.Index, MTU: 1400, Kind: "veth", Driver: "veth", Queues: 3, TxQueues: 3, Up: true}
 		if got := get(t, "b0"); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
