@@ -34,10 +34,10 @@ func main() {
 }
 
 // commands is the command table: one constructor per file.
-var commands = []func(env) *cobra.Command{newRunCmd, newDumpCmd, newForwardCmd, newFlowsCmd, newGenCmd, newDemoCmd, newDoctorCmd, newSteerCmd, newReportCmd, newVersionCmd}
+var commands = []func(env) *cobra.Command{newRunCmd, newDumpCmd, newForwardCmd, newFlowsCmd, newGenCmd, newDemoCmd, newDoctorCmd, newSteerCmd, newReportCmd, newManCmd, newVersionCmd}
 
-// execute runs one command line and returns its exit code: 0, 1 when something failed, 2 when it was asked wrongly.
-func execute(ctx context.Context, e env, args []string) int {
+// newRoot returns the command with all of the table below it.
+func newRoot(e env) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "xrx",
 		Short:         "AF_XDP zero-copy packet receiver",
@@ -53,6 +53,12 @@ func execute(ctx context.Context, e env, args []string) int {
 	for _, c := range commands {
 		root.AddCommand(c(e))
 	}
+	return root
+}
+
+// execute runs one command line and returns its exit code: 0, 1 when something failed, 2 when it was asked wrongly.
+func execute(ctx context.Context, e env, args []string) int {
+	root := newRoot(e)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -8,21 +8,40 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is stamped by scripts/release.sh (-ldflags "-X main.version=v1.2.3"); "": the module's, from the repository.
+var version string
+
 func newVersionCmd(e env) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			version, commit := "devel", ""
-			if b, ok := debug.ReadBuildInfo(); ok {
-				version = b.Main.Version
-				for _, s := range b.Settings {
-					if s.Key == "vcs.revision" {
-						commit = " " + s.Value[:min(12, len(s.Value))]
-					}
-				}
+			commit := buildSettings()["vcs.revision"]
+			if commit != "" {
+				commit = " " + commit[:min(12, len(commit))]
 			}
-			fmt.Fprintf(e.stdout, "xrx %s%s %s %s/%s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(e.stdout, "xrx %s%s %s %s/%s\n", versionName(), commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}
+}
+
+func versionName() string {
+	if version != "" {
+		return version
+	}
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
+		return b.Main.Version
+	}
+	return "devel"
+}
+
+// buildSettings returns what the go command wrote about the build, like vcs.revision.
+func buildSettings() map[string]string {
+	settings := map[string]string{}
+	if b, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range b.Settings {
+			settings[s.Key] = s.Value
+		}
+	}
+	return settings
 }
