@@ -245,9 +245,13 @@ func (s *Standing) Snapshot() stats.Snapshot {
 	}
 	now = now.Carry(s.before).Carry(stats.Snapshot{Events: s.counts.all()})
 	for _, r := range s.held {
-		for _, q := range r.Snapshot().Queues {
+		held := r.Snapshot()
+		for _, q := range held.Queues {
 			i := slices.IndexFunc(now.Queues, func(n stats.Queue) bool { return n.Queue == q.Queue })
 			now.Queues[i].Ledger = now.Queues[i].Ledger.Add(q.Ledger)
+		}
+		for i, w := range held.Workers {
+			now.Workers[i].Held += w.Held
 		}
 	}
 	return now

@@ -176,9 +176,10 @@ func TestAStalledWorkerHarmsItsOwnFlowsOnly(t *testing.T) {
 			goOn := make(chan struct{})
 			var stalled, healthy atomic.Uint64
 			x := run(t, r, xrx.Handler(func(p xrx.Packet) {
+				victim := stalling.Load() // before f is touched: the test reads it until it stores the victim
 				_, me := f.take(p)
 				f.got.Add(1)
-				if me == stalling.Load() {
+				if me == victim {
 					<-goOn
 					stalled.Add(1)
 				} else {

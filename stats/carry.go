@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// Carry adds to s what was counted before it began: by the same queues of a receiver that is closed by now. What is not
-// a count (levels, the ledger, a thread's processor time) stays as it is in s. Neither snapshot is changed.
+// Carry adds to s what was counted before it began: by the same queues and workers of a receiver that is closed by now.
+// What is not a count (levels, the ledger, a thread's processor time) stays as it is in s; a worker's high-water mark is the
+// larger one. Neither snapshot is changed.
 func (s Snapshot) Carry(before Snapshot) Snapshot {
 	s.XDP, s.Events = added(s.XDP, before.XDP), added(s.Events, before.Events)
 	s.Missed = larger(s.Missed, before.Missed) // taps count through all openings; without one they can't be asked
@@ -21,6 +22,15 @@ func (s Snapshot) Carry(before Snapshot) Snapshot {
 		addCounts(reflect.ValueOf(&s.Queues[i]).Elem(), reflect.ValueOf(old))
 	}
 	slices.SortFunc(s.Queues, func(a, b Queue) int { return a.Queue - b.Queue })
+	s.Workers = slices.Clone(s.Workers)
+	for i, old := range before.Workers { // in order, both
+		if i == len(s.Workers) {
+			s.Workers = append(s.Workers, Worker{Worker: old.Worker})
+		}
+		w := &s.Workers[i]
+		w.HighWater = max(w.HighWater, old.HighWater)
+		addCounts(reflect.ValueOf(w).Elem(), reflect.ValueOf(old))
+	}
 	return s
 }
 

@@ -52,6 +52,31 @@ func TestCarryAddsEveryCountAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestCarryGoesOnCountingForWorkersAlsoWhileThereAreNone(t *testing.T) {
+	before := Snapshot{Workers: []Worker{
+		{Worker: 0, Packets: 5, Segments: 6, Bytes: 7, Backlog: 1, HighWater: 9, Held: 2, Drops: map[string]uint64{Quota: 3}},
+		{Worker: 1, Packets: 1, HighWater: 2},
+	}}
+	now := Snapshot{Workers: []Worker{
+		{Worker: 0, Packets: 1, Segments: 1, Bytes: 1, Backlog: 4, HighWater: 3, Held: 8, Drops: map[string]uint64{Quota: 1, BacklogFull: 1}},
+		{Worker: 1, HighWater: 4},
+	}}
+	want := []Worker{
+		{Worker: 0, Packets: 6, Segments: 7, Bytes: 8, Backlog: 4, HighWater: 9, Held: 8, Drops: map[string]uint64{Quota: 4, BacklogFull: 1}},
+		{Worker: 1, Packets: 1, HighWater: 4, Drops: map[string]uint64{}},
+	}
+	if got := now.Carry(before).Workers; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nwant\n%+v", got, want)
+	}
+	if now.Workers[0].Packets != 1 || before.Workers[0].Packets != 5 || now.Workers[0].Drops[Quota] != 1 {
+		t.Error("a snapshot that was given was changed")
+	}
+	waiting := Snapshot{}.Carry(before).Workers // no interface: no worker has a backlog, or holds anything
+	if len(waiting) != 2 || waiting[0].Packets != 5 || waiting[0].Drops[Quota] != 3 || waiting[0].Backlog != 0 || waiting[0].Held != 0 || waiting[0].HighWater != 9 {
+		t.Errorf("while there is no receiver: %+v", waiting)
+	}
+}
+
 func TestAReportFindsAQueueByItsNumber(t *testing.T) {
 	from := Snapshot{At: t0, Queues: []Queue{{Queue: 1, Packets: 10}}}
 	to := Snapshot{At: t0.Add(time.Second), Queues: []Queue{{Queue: 0, Packets: 3}, {Queue: 1, Packets: 15}}}
