@@ -155,7 +155,7 @@ func TestADuplicateDescriptorIsAFaultInEveryStateOfItsFrame(t *testing.T) {
 			b.Poll(bareBudget)
 		}, func(b *bare) {
 			held := b.out[0]
-			if held.h.State() != umem.Delivered || !bytes.Equal(held.Data(), packet) {
+			if b.mem.State(held.h) != umem.Delivered || !bytes.Equal(held.Data(), packet) {
 				panic("the packet in the consumer's hands was touched")
 			}
 			held.Release()

@@ -71,8 +71,19 @@ func (q *Queue) receive(budget int) int {
 		if len(descs) == 0 {
 			break
 		}
-		for i := range descs {
-			d := &descs[i]
+		for left := descs; len(left) > 0; {
+			if !q.inChain {
+				whole, bytes := q.pool.ReceiveWhole(left, q.in)
+				n := len(whole) - len(q.in)
+				q.in, left = whole, left[n:]
+				q.n.packets += uint64(n)
+				q.n.bytes += bytes
+				if len(left) == 0 {
+					break
+				}
+			}
+			d := &left[0]
+			left = left[1:]
 			h, _ := q.pool.Receive(d.Addr, d.Len)
 			if d.Options&xsk.PktContd != 0 || q.inChain {
 				h = q.assemble(h, d.Options&xsk.PktContd != 0)

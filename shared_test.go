@@ -14,8 +14,8 @@ func TestAFrameOfAnotherQueuesPoolIsAFaultAndStaysWhereItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mem, pools := fakekernel.NewUmem(t, umem.Config{Frames: 128}, 2)
 			first, second := newBareOn(t, mem, pools[0], 32, merge), newBareOn(t, mem, pools[1], 32, merge)
-			if h := mem.Frame(0); h.State() != umem.Filling || mem.Pool(h) != pools[0] {
-				t.Fatalf("frame 0 is %v", h.State())
+			if h := mem.Frame(0); mem.State(h) != umem.Filling || mem.Pool(h) != pools[0] {
+				t.Fatalf("frame 0 is %v", mem.State(h))
 			}
 			packet := plain(7, 200)
 			first.arrive(t, packet) // lies in a frame of the first queue

@@ -76,8 +76,8 @@ func TestADuplicateDescriptorIsRefusedInEveryStateOfItsFrame(t *testing.T) {
 			p := onePool(t, 4)
 			h := take(t, p, 1)[0]
 			c.move(p, h)
-			if h.State() != c.state {
-				t.Fatalf("frame is %v", h.State())
+			if p.u.State(h) != c.state {
+				t.Fatalf("frame is %v", p.u.State(h))
 			}
 			if again, f := p.Receive(descriptor(p.u, p.u.chunkOf(h)), 60); again != nil || f != NotFilling {
 				t.Errorf("frame %v, fault %v", again, f)

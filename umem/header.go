@@ -62,7 +62,7 @@ type Header struct {
 	magic uint64 // New only: the Umem's random magic mixed with the chunk's offset; anything else is a stray write
 	refs  int32  // atomically by any holder while Delivered; plainly by the pool's goroutine while it alone has the frame
 	gen   uint32 // the last releaser: the life number of the frame, part of every handle that was given out
-	link  Ref    // the owner of the frame: next on the free list, or next on the return queue
+	link  Ref    // the last releaser: next on the return queue
 	index uint32 // New only: which frame this is, 0 .. Frames-1
 
 	Seg   Ref    // pool's goroutine: next buffer of the same packet
@@ -75,7 +75,7 @@ type Header struct {
 	Segs    uint16 // gro, heads only: packets that arrived on the wire for this one; 1 for a packet that is alone
 	GSOSize uint16 // gro, heads only: layer 4 payload of the first segment; 0 when Segs is 1
 	home    uint16 // Split only: index of the pool that the frame returns to
-	state   State  // pool's goroutine
+	state   State  // pool's goroutine; Free also while the frame is posted: see Umem.State
 	Kind    Kind   // pool's goroutine
 	Csum    Csum   // pool's goroutine
 	_       uint8
@@ -93,10 +93,6 @@ var (
 	_ [HeaderSize]byte = [unsafe.Sizeof(Header{})]byte{}
 	_ [64]byte         = [unsafe.Offsetof(Header{}.Scratch)]byte{}
 )
-
-// State returns who owns the frame. The further buffers of a delivered packet say who owned them before: they are
-// delivered because the first one is. Only meaningful on the goroutine of the frame's pool, or between runs.
-func (h *Header) State() State { return h.state }
 
 // Index returns the number of the frame, 0 .. Frames-1: the key of side tables for what can't live outside Go memory.
 func (h *Header) Index() int { return int(h.index) }

@@ -47,10 +47,10 @@ func (h *Header) Before(n int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(h)), int(h.Off))[int(h.Off)-n:]
 }
 
-// tag returns the byte before offset off of the chunk: the metadata tag for a packet that starts there.
-func (h *Header) tag(off uintptr) *byte {
-	// Safety: off is H+256, inside the chunk (Config.validate).
-	return (*byte)(unsafe.Add(unsafe.Pointer(h), off-1))
+// tag returns the last byte in front of where packets start in the chunk at base: their metadata's tag.
+func (u *Umem) tag(base uint64) *byte {
+	// Safety: base is a chunk's, and PacketOffset is inside the chunk (Config.validate).
+	return (*byte)(unsafe.Add(u.base, base+uint64(u.PacketOffset())-1))
 }
 
 // Of returns the frame whose chunk contains b's first byte: the way back from plain bytes to what is known about them.

@@ -40,13 +40,16 @@ func (p *Pool) Audit() Ledger {
 	var n [numStates]int
 	for i := p.lo; i < p.hi; i++ {
 		if h := p.u.Frame(int(i)); p.sound(h) && h.index == i {
-			n[h.state]++
+			n[p.u.State(h)]++
 		}
 	}
 	for i := p.lo; i < p.hi; i++ { // the further buffers of a delivered packet are where its first one is: see Deliver
 		if h := p.u.Frame(int(i)); h.state == Delivered && h.Tail != 0 && p.sound(h) {
-			for k, r := 1, h.Seg; k < int(h.Bufs) && (p.leads(r, Received) || p.leads(r, Held)); k++ {
-				b := p.u.Deref(r)
+			for k, r := 1, h.Seg; k < int(h.Bufs); k++ {
+				b := p.leads(r)
+				if b == nil || b.state != Received && b.state != Held {
+					break
+				}
 				n[b.state]--
 				n[Delivered]++
 				r = b.Seg
@@ -64,38 +67,37 @@ func (p *Pool) Audit() Ledger {
 	return l
 }
 
-// sound reports whether h, a chunk's first bytes, is a header of this pool that nobody has written over.
+// sound reports whether h, a chunk's first bytes, is a header of this pool that nobody has written over. While its frame
+// is posted it says free: then it may be neither with anybody nor on the free list.
 func (p *Pool) sound(h *Header) bool {
-	return h.magic == p.u.magicAt(p.u.chunkOf(h)) && h.home == p.id && h.state >= Free && int(h.state) < numStates
+	base := p.u.chunkOf(h)
+	return h.magic == p.u.magicAt(base) && h.home == p.id && h.state >= Free && int(h.state) < numStates &&
+		(h.state == Free || !p.u.posted[slot(base)])
 }
 
-// listed counts the frames on the free list, each once even where the list bites its own tail.
+// listed counts the frames on the free list that are sound and free, each once.
 func (p *Pool) listed() (n int) {
-	for r := p.free; p.leads(r, Free); n++ {
-		if n == p.Total() {
-			return p.listedOnce()
+	clear(p.seen)
+	for _, r := range p.free {
+		if h := p.leads(r); h != nil && p.u.State(h) == Free && !p.seen[h.index-p.lo] {
+			p.seen[h.index-p.lo] = true
+			n++
 		}
-		r = p.u.Deref(r).link
 	}
 	return n
 }
 
-func (p *Pool) listedOnce() int {
-	seen := make(map[Ref]bool)
-	for r := p.free; p.leads(r, Free) && !seen[r]; r = p.u.Deref(r).link {
-		seen[r] = true
-	}
-	return len(seen)
-}
-
-// leads reports whether r, which may be anything, names a frame of this pool in the given state.
-func (p *Pool) leads(r Ref, s State) bool {
+// leads returns the frame that r, which may be anything, names; nil if that is no sound frame of this pool.
+func (p *Pool) leads(r Ref) *Header {
 	off := (uint64(r) - 1) * refUnit // 0 wraps to beyond any end
-	if r == 0 || off >= p.u.end || off%p.u.stride != 0 {
-		return false
+	i := off / p.u.stride
+	if r == 0 || i < uint64(p.lo) || i >= uint64(p.hi) || off%p.u.stride != 0 {
+		return nil
 	}
-	h := p.u.at(off)
-	return p.sound(h) && h.state == s
+	if h := p.u.at(off); p.sound(h) && uint64(h.index) == i {
+		return h
+	}
+	return nil
 }
 
 // Counts returns the ledger from the running totals: cheap, exact while the program is correct. On the queue's

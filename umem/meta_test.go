@@ -74,8 +74,8 @@ func TestAPoolThatDistrustsTagsNeverShowsThoseOfTheLastPacket(t *testing.T) {
 		p.Distrust()
 		for i, h := range early {
 			// A delivered packet came before, with a tag of its own, and its headroom is the holder's.
-			if h.Off = uint16(u.PacketOffset()); known(h) != (h.State() == Delivered) {
-				t.Errorf("frame %d, %v: kept its tag when trust ended: %v", i, h.State(), known(h))
+			if h.Off = uint16(u.PacketOffset()); known(h) != (p.u.State(h) == Delivered) {
+				t.Errorf("frame %d, %v: kept its tag when trust ended: %v", i, p.u.State(h), known(h))
 			}
 		}
 		p.Drop(early[0])

@@ -416,7 +416,7 @@ func (m *model) check() {
 		}
 	}
 	for i, s := range m.state {
-		if got := m.u.Frame(i).State(); got != s && !behind[i] {
+		if got := m.u.State(m.u.Frame(i)); got != s && !behind[i] {
 			m.failf("frame %d is %v, want %v", i, got, s)
 		}
 	}

@@ -2,19 +2,22 @@ package umem
 
 import "sync/atomic"
 
-// Pool is the home of a queue's frames: a free list threaded through the hidden headers, newest first (a frame just
-// released is the one still in cache), and a return queue for releases from other goroutines.
+// Pool is the home of a queue's frames: a free list, newest first (a frame just released is the one still in cache), and a
+// return queue for releases from other goroutines, threaded through the hidden headers.
+//
+// Which frames are free, and which are posted, stands beside the frames in tables as dense as can be: going from one hidden
+// header to the next is a cache miss each, and filling the ring must not wait for it (docs/adr/0011).
 //
 // One goroutine, the queue's, calls everything here but Release, Retain and Returned.
 type Pool struct {
 	u      *Umem
 	id     uint16
 	lo, hi uint32 // frames of this pool, by index
-	tagOff uintptr
 
 	distrust bool // clear metadata tags: see Distrust
 
-	free   Ref               // head of the free list
+	free   []Ref             // the free list, the newest last
+	seen   []bool            // Audit's: which frames it has met there
 	counts [numStates]int    // frames by state; the ledger
 	Faults [NumFaults]uint64 // descriptors refused, by Fault
 	Unsent [NumFaults]uint64 // completions refused, by Fault
@@ -26,11 +29,11 @@ type Pool struct {
 }
 
 func newPool(u *Umem, id uint16, lo, hi int) *Pool {
-	p := &Pool{u: u, id: id, lo: uint32(lo), hi: uint32(hi), tagOff: uintptr(u.PacketOffset())}
+	p := &Pool{u: u, id: id, lo: uint32(lo), hi: uint32(hi), free: make([]Ref, 0, hi-lo), seen: make([]bool, hi-lo)}
 	for i := hi - 1; i >= lo; i-- { // so that frame lo is on top
 		h := u.Frame(i)
 		h.home, h.state = id, Free
-		h.link, p.free = p.free, u.RefOf(h)
+		p.free = append(p.free, u.RefOf(h))
 	}
 	p.counts[Free] = hi - lo
 	return p
@@ -46,25 +49,23 @@ func (p *Pool) In(s State) int { return p.counts[s] }
 func (p *Pool) Total() int { return int(p.hi - p.lo) }
 
 // Fill takes len(slots) frames off the free list, or as many as there are, writes their addresses for the fill ring,
-// and makes them Filling. Returns how many slots it wrote.
-// A header that was overwritten while its frame was delivered or free is found here: a *MisuseError (Corrupt).
+// and makes them Filling. Returns how many slots it wrote. It looks at no
+// header: one that was overwritten is found when its frame comes back (BadMagic).
 func (p *Pool) Fill(slots []uint64) int {
-	n := min(len(slots), p.counts[Free])
-	ref := p.free
-	for i := range slots[:n] {
-		h := p.u.Deref(ref)
-		base := p.u.chunkOf(h)
-		if h.magic != p.u.magicAt(base) { // its link can't be believed either
-			panic(&MisuseError{Kind: Corrupt, Frame: int(base / p.u.stride)})
-		}
-		ref = h.link
-		h.state = Filling
-		if p.distrust {
-			*h.tag(p.tagOff) = 0
-		}
-		slots[i] = base
+	n := min(len(slots), len(p.free))
+	posted, rest := p.u.posted, len(p.free)-n
+	slots = slots[:n]
+	for k, r := range p.free[rest:] {
+		base := uint64(r-1) * refUnit
+		posted[slot(base)] = true
+		slots[n-1-k] = base
 	}
-	p.free = ref
+	if p.distrust {
+		for _, base := range slots {
+			*p.u.tag(base) = 0
+		}
+	}
+	p.free = p.free[:rest]
 	p.counts[Free] -= n
 	p.counts[Filling] += n
 	return n
@@ -81,9 +82,9 @@ func (p *Pool) Distrust() {
 	}
 	p.distrust = true
 	for i := p.lo; i < p.hi; i++ {
-		switch h := p.u.Frame(int(i)); h.state {
+		switch h := p.u.Frame(int(i)); p.u.State(h) {
 		case Free, Filling, Received:
-			*h.tag(p.tagOff) = 0
+			*p.u.tag(p.u.chunkOf(h)) = 0
 		}
 	}
 }
@@ -91,8 +92,9 @@ func (p *Pool) Distrust() {
 // TakeBack frees every frame that is Filling: once the socket is closed, the kernel owns none of them any more.
 func (p *Pool) TakeBack() {
 	for i := p.lo; i < p.hi; i++ {
-		if h := p.u.Frame(int(i)); h.state == Filling {
-			p.move(h, Filling, Free)
+		if h := p.u.Frame(int(i)); p.u.State(h) == Filling {
+			p.u.posted[slot(p.u.chunkOf(h))] = false
+			p.counts[Filling]--
 			p.push(h)
 		}
 	}
@@ -121,21 +123,58 @@ func (p *Pool) Receive(addr uint64, length uint32) (*Header, Fault) {
 	switch {
 	case h.magic != u.magicAt(base):
 		return nil, p.fault(BadMagic)
-	case h.state != Filling:
+	case !u.posted[slot(base)]:
 		return nil, p.fault(NotFilling)
 	case h.home != p.id:
 		return nil, p.fault(NotHome)
 	case off < uint64(u.cfg.Headroom) || off+uint64(length) > uint64(u.cfg.ChunkSize):
 		return nil, p.fault(BadLength)
 	}
-	h.state = Received
-	h.Off, h.Len, h.Total = uint16(off), length, length
-	h.Seg, h.Tail, h.Bufs = 0, 0, 1
-	h.Skip, h.Segs, h.GSOSize = 0, 1, 0
-	h.Kind, h.Csum = Plain, CsumUnknown
+	u.posted[slot(base)] = false
+	h.received(off, length)
 	p.counts[Filling]--
 	p.counts[Received]++
 	return h, NoFault
+}
+
+// received describes what a descriptor says: a packet of its own in one buffer.
+func (h *Header) received(off uint64, length uint32) {
+	h.Off, h.Len, h.Total = uint16(off), length, length
+	h.Seg, h.Tail, h.Bufs = 0, 0, 1
+	h.Skip, h.Segs, h.GSOSize = 0, 1, 0
+	h.state, h.Kind, h.Csum = Received, Plain, CsumUnknown
+}
+
+// ReceiveWhole is Receive for the common case, many at once: it appends to in the frames of the descriptors up to the
+// first that is refused, or is part of a longer packet, or is not for aligned chunks. That one is for Receive. It returns
+// in, and how many bytes the packets have.
+func (p *Pool) ReceiveWhole(descs []Desc, in []*Header) ([]*Header, uint64) {
+	u := p.u
+	if u.cfg.Unaligned {
+		return in, 0
+	}
+	posted, mask, end, first := u.posted, u.mask, u.end, len(in)
+	room, size, bytes := uint64(u.cfg.Headroom), uint64(u.cfg.ChunkSize), uint64(0)
+	for k := range descs {
+		d := &descs[k]
+		off, length := d.Addr&mask, uint64(d.Len)
+		base := d.Addr - off
+		if base >= end || d.Options != 0 || off < room || off+length > size || !posted[slot(base)] {
+			break
+		}
+		h := u.at(base)
+		if h.magic != u.magicAt(base) || h.home != p.id {
+			break
+		}
+		posted[slot(base)] = false
+		h.received(off, uint32(length))
+		bytes += length
+		in = append(in, h)
+	}
+	n := len(in) - first
+	p.counts[Filling] -= n
+	p.counts[Received] += n
+	return in, bytes
 }
 
 func (p *Pool) fault(f Fault) Fault {
@@ -150,15 +189,15 @@ func (p *Pool) move(h *Header, from, to State) {
 }
 
 // mine panics unless the queue's goroutine has h in its hands: handing on a frame twice would put it in two places.
-func mine(h *Header) {
+func (p *Pool) mine(h *Header) {
 	if h.state != Received && h.state != Held {
-		panic(&MisuseError{Kind: NotReceived, Frame: h.Index(), State: h.state})
+		panic(&MisuseError{Kind: NotReceived, Frame: h.Index(), State: p.u.State(h)})
 	}
 }
 
 // Hold makes a Received packet Held: GRO keeps it while segments may follow.
 func (p *Pool) Hold(h *Header) {
-	mine(h)
+	p.mine(h)
 	p.move(h, h.state, Held)
 	if h.Tail != 0 {
 		p.moveRest(h)
@@ -196,7 +235,7 @@ func (p *Pool) Append(head, s *Header) {
 // others are not looked at, and keep the state that they had: following the chain is a cache miss per buffer, and who
 // reads the packet, or frees it, follows it anyway (docs/adr/0006).
 func (p *Pool) Deliver(h *Header) {
-	mine(h)
+	p.mine(h)
 	h.refs = 1 // plain: nobody else has the frame yet, and handing it over is what publishes it
 	n := 1
 	if h.Tail != 0 {
@@ -209,7 +248,7 @@ func (p *Pool) Deliver(h *Header) {
 
 // Drop frees a packet that was never delivered, with its chain. Received or Held frames only.
 func (p *Pool) Drop(h *Header) {
-	mine(h)
+	p.mine(h)
 	p.Deliver(h) // as freeChain wants it
 	h.refs = 0
 	p.freeChain(h)
@@ -220,22 +259,22 @@ func (p *Pool) freeChain(h *Header) {
 	if h.owner != 0 {
 		p.discharge(h)
 	}
-	n, free := 0, p.free
+	n := 0
 	for {
 		n++
 		next := h.Seg
-		h.state = Free
-		h.link, free = free, p.u.RefOf(h)
+		p.push(h)
 		if next == 0 {
 			break
 		}
 		h = p.u.Deref(next)
 	}
-	p.free = free
 	p.counts[Delivered] -= n
-	p.counts[Free] += n
 }
 
+// push puts a frame on the free list. It comes from another state, whose total the caller corrects.
 func (p *Pool) push(h *Header) {
-	h.link, p.free = p.free, p.u.RefOf(h)
+	h.state = Free
+	p.free = append(p.free, p.u.RefOf(h))
+	p.counts[Free]++
 }

@@ -67,7 +67,7 @@ func (p *Pool) drop(h *Header, gen uint32) bool {
 // references and is not with consumers was never the caller's to release or retain in this life.
 func (p *Pool) blame(kind Misuse, h *Header, gen uint32) *MisuseError {
 	base := p.u.chunkOf(h)
-	m := &MisuseError{Kind: kind, Frame: int(base / p.u.stride), State: h.state}
+	m := &MisuseError{Kind: kind, Frame: int(base / p.u.stride), State: p.u.State(h)}
 	switch {
 	case h.magic != p.u.magicAt(base):
 		m.Kind, m.State = Corrupt, 0
@@ -131,7 +131,7 @@ func (p *Pool) Reclaim() int {
 	}
 	n := 0
 	for h := p.u.Deref(Ref(p.returned.Swap(0))); h != nil; n++ {
-		next := p.u.Deref(h.link) // freeChain overwrites link
+		next := p.u.Deref(h.link)
 		p.freeChain(h)
 		h = next
 	}

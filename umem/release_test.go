@@ -20,13 +20,13 @@ func TestThePacketGoesHomeWithItsLastReferenceOnly(t *testing.T) {
 	for i, release := range []func(*Header, uint32){p.Release, p.ReleaseLocal} {
 		release(h, gen)
 		h.Check(gen) // still the holder's
-		if p.Returned() || h.State() != Delivered {
-			t.Fatalf("after %d of 3 releases the frame is %v", i+1, h.State())
+		if p.Returned() || p.u.State(h) != Delivered {
+			t.Fatalf("after %d of 3 releases the frame is %v", i+1, p.u.State(h))
 		}
 	}
 	p.ReleaseLocal(h, gen)
-	if h.State() != Free || h.Gen() == gen {
-		t.Fatalf("after the last release the frame is %v, life %d", h.State(), h.Gen())
+	if p.u.State(h) != Free || h.Gen() == gen {
+		t.Fatalf("after the last release the frame is %v, life %d", p.u.State(h), h.Gen())
 	}
 	mustBalance(t, p)
 }

@@ -12,7 +12,7 @@ import "sync/atomic"
 
 // Send makes every buffer of a packet that the queue has in its hands (Received or Held) Sending.
 func (p *Pool) Send(h *Header) {
-	mine(h)
+	p.mine(h)
 	p.sending(h, h.state)
 }
 
@@ -47,10 +47,9 @@ func (p *Pool) sending(h *Header, from State) {
 // Recall frees one buffer that is Sending and was never posted to a tx ring. Read its Seg first.
 func (p *Pool) Recall(h *Header) {
 	if h.state != Sending {
-		panic(&MisuseError{Kind: NotSent, Frame: h.Index(), State: h.state})
+		panic(&MisuseError{Kind: NotSent, Frame: h.Index(), State: p.u.State(h)})
 	}
-	p.move(h, Sending, Free)
-	p.push(h)
+	p.sent(h)
 }
 
 // Address returns what a tx descriptor says of a buffer: chunk base plus offset, or base | offset<<48 for unaligned
@@ -84,9 +83,13 @@ func (p *Pool) Completed(addr uint64) Fault {
 	case h.home != p.id:
 		return p.unsent(NotHome)
 	}
-	p.move(h, Sending, Free)
-	p.push(h)
+	p.sent(h)
 	return NoFault
+}
+
+func (p *Pool) sent(h *Header) {
+	p.counts[Sending]--
+	p.push(h)
 }
 
 func (p *Pool) unsent(f Fault) Fault {

@@ -26,7 +26,7 @@ func TestACompletionThatCannotBeRightIsCountedByNameAndChangesNothing(t *testing
 				take(t, p, 1)
 				theirs := take(t, ps[1], 2)
 				ps[1].Send(theirs[1])
-				if u.Frame(4).State() != Sending || u.Frame(0).State() != Sending || u.Frame(1).State() != Received {
+				if u.State(u.Frame(4)) != Sending || u.State(u.Frame(0)) != Sending || u.State(u.Frame(1)) != Received {
 					t.Fatal("the frames are not where the test wants them")
 				}
 				before := p.Audit()
@@ -89,8 +89,8 @@ func TestTheAddressOfASentFrameLeadsBackToIt(t *testing.T) {
 			if cfg.Unaligned && forward == 4 {
 				addr = addr&(1<<48-1) + addr>>48
 			}
-			if f := p.Completed(addr); f != NoFault || h.State() != Free {
-				t.Errorf("%#x: %v, frame is %v", addr, f, h.State())
+			if f := p.Completed(addr); f != NoFault || u.State(h) != Free {
+				t.Errorf("%#x: %v, frame is %v", addr, f, u.State(h))
 			}
 			mustBalance(t, p)
 		}

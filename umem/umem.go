@@ -32,6 +32,7 @@ type Umem struct {
 	stride  uint64 // bytes from one chunk to the next: ChunkSize rounded up to 64
 	end     uint64 // Frames*stride: where the chunks end; the mapping may go on to the end of a page. 0 once closed
 	mask    uint64 // aligned: ChunkSize-1
+	posted  []bool // which frames are Filling, by slot: the goroutine of the frame's pool writes it
 	magic   uint64
 	pools   []*Pool
 	HugeErr error // why huge pages were asked for and not given; nil otherwise
@@ -110,6 +111,7 @@ func build(mem []byte, cfg Config) (*Umem, error) {
 	var seed [8]byte
 	rand.Read(seed[:]) // never fails since Go 1.24
 	u.magic = binary.LittleEndian.Uint64(seed[:])
+	u.posted = make([]bool, slot(u.end)+1)
 	for i := range cfg.Frames {
 		off := uint64(i) * u.stride
 		h := u.at(off)
@@ -156,6 +158,19 @@ func (u *Umem) Pool(h *Header) *Pool { return u.pools[h.home] }
 
 // Frame returns frame i of the region.
 func (u *Umem) Frame(i int) *Header { return u.at(uint64(i) * u.stride) }
+
+// State returns who owns a frame. The further buffers of a delivered packet say who owned them before: they are delivered
+// because the first one is. Only meaningful on the goroutine of the frame's pool, or between runs.
+func (u *Umem) State(h *Header) State {
+	if u.posted[slot(u.chunkOf(h))] {
+		return Filling
+	}
+	return h.state
+}
+
+// slot is where a chunk stands in a table with one place for every 2048 bytes, which is the least that lies between
+// two chunks: found by a shift for chunks of any size.
+func slot(base uint64) uint64 { return base >> 11 }
 
 // Config returns the geometry with defaults filled in.
 func (u *Umem) Config() Config { return u.cfg }
