@@ -2,10 +2,10 @@
 GO   ?= go
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Test binaries that send packets run as root; the compiler and its caches stay the user's.
-EXEC := $(if $(SUDO),-exec 'sudo --preserve-env=XRX_REQUIRE$(comma)XRX_LONG',)
+EXEC := $(if $(SUDO),-exec 'sudo --preserve-env=XRX_REQUIRE$(comma)XRX_LONG$(comma)XRX_SOAK$(comma)XRX_SEED',)
 comma := ,
 
-.PHONY: build demo test test-zc lint generate scorecard matrix bench bench-gro profile pgo tables fuzz clean
+.PHONY: build demo test test-zc lint generate scorecard matrix soak bench bench-gro profile pgo tables fuzz clean
 
 build:
 	$(GO) build -trimpath -o bin/xrx ./cmd/xrx
@@ -34,6 +34,9 @@ scorecard: ## the kernel's own AF_XDP selftest cases, asked of xrx over veth
 
 matrix: ## every mode, chunk kind, number of queues, UMEM and packet size over veth, as a table; XRX_LONG=1 for 10,000 frames a cell
 	$(GO) test $(EXEC) -count=1 -run '^TestMatrix$$' -v .
+
+soak: ## everything at once over veth for SOAK (default 10m): consumers that stall and panic, quotas, links that flap; RACE=-race
+	XRX_SOAK=$(or $(SOAK),10m) $(GO) test $(RACE) $(EXEC) -count=1 -timeout 24h -run '^TestSoak' -v .
 
 fuzz: ## each fuzz target for FUZZTIME (default 60s)
 	GO='$(GO)' bash scripts/fuzz.sh $(or $(FUZZTIME),60s)

@@ -62,6 +62,14 @@ func (n *Net) Exec(e *End, name string, args ...string) string {
 	return string(out)
 }
 
+// Recreate makes the pair again that was deleted.
+func (n *Net) Recreate() {
+	n.t.Helper()
+	if err := n.Net.Recreate(); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 // UniqueName returns prefix with a random suffix, for namespaces that several
 // test processes create at once.
 func UniqueName(prefix string) string {

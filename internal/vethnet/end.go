@@ -62,7 +62,7 @@ func (e *End) Up() error {
 // its own from another (net/ipv6/addrconf.c, addrconf_dad_work); what is sent
 // before is silently dropped.
 func (e *End) waitReady() error {
-	const deadline = 3 * time.Second // link_watch delays events by up to 1 s
+	const deadline = 15 * time.Second // link_watch delays events by up to 1 s
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
 		missing, err := e.notReady()
 		if err != nil || missing == "" {

@@ -53,24 +53,40 @@ func Build(o Options) (_ *Net, err error) {
 	if err := n.B.open(o.NameB); err != nil {
 		return nil, err
 	}
-	if err := n.addPair(); err != nil {
+	if err := n.link(); err != nil {
 		return nil, err
-	}
-	if err := n.A.configure(); err != nil {
-		return nil, err
-	}
-	if err := n.B.configure(); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(n.A.waitReady(), n.B.waitReady()); err != nil {
-		return nil, err
-	}
-	if o.PeerXDP {
-		if err := n.A.AttachPass(); err != nil {
-			return nil, err
-		}
 	}
 	return n, nil
+}
+
+// Recreate makes the pair again that was deleted, as Build made it. The interfaces have other indexes then.
+func (n *Net) Recreate() error {
+	if n.A.xdp != nil { // it went with the interface
+		n.A.DetachPass()
+	}
+	if err := n.link(); err != nil {
+		return fmt.Errorf("veth network: %w", err)
+	}
+	return nil
+}
+
+func (n *Net) link() error {
+	if err := n.addPair(); err != nil {
+		return err
+	}
+	if err := n.A.configure(); err != nil {
+		return err
+	}
+	if err := n.B.configure(); err != nil {
+		return err
+	}
+	if err := errors.Join(n.A.waitReady(), n.B.waitReady()); err != nil {
+		return err
+	}
+	if n.PeerXDP {
+		return n.A.AttachPass()
+	}
+	return nil
 }
 
 // Close removes the pair and both namespaces. Idempotent.
