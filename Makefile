@@ -5,7 +5,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 EXEC := $(if $(SUDO),-exec 'sudo --preserve-env=XRX_REQUIRE$(comma)XRX_LONG$(comma)XRX_SOAK$(comma)XRX_SEED',)
 comma := ,
 
-.PHONY: build demo test test-zc lint generate scorecard matrix soak bench bench-gro profile pgo tables fuzz clean
+.PHONY: build demo test test-zc lint generate scorecard matrix soak bench bench-gro profile pgo tables fuzz clean man package install uninstall dist
 
 build:
 	$(GO) build -trimpath -o bin/xrx ./cmd/xrx
@@ -59,5 +59,22 @@ pgo: ## records cmd/xrx/default.pgo from the benchmarks' loads; measures xrx wit
 tables: ## the tables of docs/PERFORMANCE.md from docs/bench
 	$(GO) -C bench run ./tables
 
+man: build ## manual pages into bin/man
+	bin/xrx man bin/man
+
+package: build ## all that is installed, into bin/package
+	bash scripts/package.sh bin/xrx bin/package
+
+PREFIX ?= /usr/local
+install: $(if $(wildcard bin/package),,package) ## what make package made, into DESTDIR and PREFIX: binary, manual, completions, systemd unit
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' bin/package/install.sh
+
+uninstall:
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh --uninstall
+
+VERSION ?= v0.0.0-dev
+dist: ## a release into dist: static binaries for amd64 and arm64, checksums, SBOM; VERSION=v1.2.3
+	GO='$(GO)' bash scripts/release.sh '$(VERSION)'
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -8,18 +8,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is stamped by scripts/release.sh (-ldflags "-X main.version=v1.2.3"); "": the module's, from the repository.
-var version string
+// Stamped by scripts/release.sh (-ldflags "-X main.version=v1.2.3"); "": what the go command took from the repository.
+var version, commit string
 
 func newVersionCmd(e env) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			commit := buildSettings()["vcs.revision"]
-			if commit != "" {
-				commit = " " + commit[:min(12, len(commit))]
+			from := commit
+			if from == "" {
+				from = buildSettings()["vcs.revision"]
 			}
-			fmt.Fprintf(e.stdout, "xrx %s%s %s %s/%s\n", versionName(), commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			if from != "" {
+				from = " " + from[:min(12, len(from))]
+			}
+			fmt.Fprintf(e.stdout, "xrx %s%s %s %s/%s\n", versionName(), from, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}
