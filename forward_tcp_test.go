@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,11 +45,17 @@ func echoed(t *testing.T, w *wire, at netip.Addr, total uint64) {
 	var c *net.TCPConn
 	w.InA(func() {
 		d := net.Dialer{Timeout: vethPatience}
-		x, err := d.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		c = x.(*net.TCPConn)
+		eventually(t, vethPatience, "A has a route", func() bool { // its link may be down just now
+			x, err := d.Dial("tcp", l.Addr().String())
+			if errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+				return false
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c = x.(*net.TCPConn)
+			return true
+		})
 	})
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))

@@ -23,7 +23,8 @@ import (
 // browserTime bounds one start of the browser: it takes a second or two, on a busy machine much more.
 const browserTime = 2 * time.Minute
 
-// browse opens a page in a headless browser without network, in a window of that width, and returns what it printed.
+// browse opens a page in a headless browser without network, in a window of that width, and returns what it printed. The
+// window is higher than the page: a scroll bar would move the charts.
 func browse(path, file string, width int, args ...string) ([]byte, error) {
 	profile, err := os.MkdirTemp("", "xrx-browser-")
 	if err != nil {
@@ -34,7 +35,7 @@ func browse(path, file string, width int, args ...string) ([]byte, error) {
 	defer stop()
 	cmd := exec.CommandContext(ctx, path, append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + profile,
-		fmt.Sprintf("--window-size=%d,3000", width)}, append(args, "file://"+file)...)...)
+		fmt.Sprintf("--window-size=%d,5000", width)}, append(args, "file://"+file)...)...)
 	cmd.WaitDelay = 5 * time.Second
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint

@@ -2,6 +2,7 @@ package page
 
 import (
 	"maps"
+	"slices"
 
 	"xrx/stats"
 )
@@ -12,7 +13,7 @@ func merge(list []stats.Report) stats.Report {
 	m.Drops, m.XDP, m.GRO.Reasons = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
 	m.Latency = nil
 	m.Interval, m.Rx, m.Delivered, m.Kernel, m.CPU = 0, stats.Rx{}, stats.Delivered{}, stats.Kernel{}, stats.CPUReport{}
-	m.GRO.In, m.GRO.Out, m.Queues, m.Consumers = 0, 0, nil, stats.Consumers{}
+	m.GRO.In, m.GRO.Out, m.Queues, m.Workers, m.Consumers = 0, 0, nil, nil, stats.Consumers{}
 	queues := map[int]int{} // number to place
 	for _, r := range list {
 		m.Interval += r.Interval
@@ -36,6 +37,14 @@ func merge(list []stats.Report) stats.Report {
 				m.Queues = append(m.Queues, stats.QueueReport{Queue: q.Queue, Drops: map[string]uint64{}})
 			}
 			queue(&m.Queues[i], q)
+		}
+		for _, w := range r.Workers {
+			i := slices.IndexFunc(m.Workers, func(o stats.WorkerReport) bool { return o.Worker == w.Worker })
+			if i < 0 {
+				i = len(m.Workers)
+				m.Workers = append(m.Workers, stats.WorkerReport{Worker: w.Worker, Drops: map[string]uint64{}})
+			}
+			worker(&m.Workers[i], w)
 		}
 	}
 	rates(&m.Rx, m.Interval)
@@ -68,6 +77,15 @@ func queue(m *stats.QueueReport, q stats.QueueReport) {
 	m.CPU.Sys += q.CPU.Sys
 	add(m.Drops, q.Drops)
 	m.Consumers.Add(q.Consumers)
+}
+
+func worker(m *stats.WorkerReport, w stats.WorkerReport) {
+	m.Packets += w.Packets
+	m.Segments += w.Segments
+	m.Bytes += w.Bytes
+	m.Backlog, m.Held = w.Backlog, w.Held
+	m.HighWater = max(m.HighWater, w.HighWater)
+	add(m.Drops, w.Drops)
 }
 
 func rx(m *stats.Rx, r stats.Rx) {

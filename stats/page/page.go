@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
+	"slices"
 
 	"xrx/gro"
 	"xrx/stats"
@@ -32,7 +34,16 @@ type contents struct {
 	Charts                    []chart
 	Losses, GRO, XDP, Ledger  []row
 	Queues                    []stats.QueueReport
+	Workers                   []stats.WorkerReport
+	WorkerDrops               []string // reasons, a column each
+	Consumers                 []consumer
 	Whole                     stats.Report
+}
+
+// consumer is a line of the table of handlers and taps.
+type consumer struct {
+	Name   string
+	Counts [4]string // packets, panics, missed, frames kept; a dash where there is no such count
 }
 
 // Write writes the page of a run; name is the file that it was read from.
@@ -40,7 +51,7 @@ func Write(w io.Writer, run *Run, name string) error {
 	whole := run.Whole()
 	list, each := points(run.Intervals)
 	c := contents{Name: name, Iface: whole.Iface, Mode: whole.Mode.Attach + "+" + whole.Mode.Bind, Reason: whole.Mode.Reason, Whole: whole,
-		Length: length(whole.Interval), Charts: charts(list), Tiles: tiles(whole), Queues: whole.Queues,
+		Length: length(whole.Interval), Charts: charts(list), Tiles: tiles(whole), Queues: whole.Queues, Workers: whole.Workers, WorkerDrops: stats.WorkerDrops, Consumers: consumers(whole.Consumers),
 		Losses: lossRows(whole), GRO: groRows(whole), XDP: countRows(whole.XDP), Ledger: ledgerRows(whole)}
 	if run.CutOff > 0 {
 		c.Notes = append(c.Notes, fmt.Sprintf("Line %d, the last, is cut off and left out.", run.CutOff))
@@ -135,6 +146,28 @@ func countRows(m map[string]uint64) (rows []row) {
 	return rows
 }
 
+// consumers are the handlers and taps that anything is known of, by name.
+func consumers(c stats.Consumers) (list []consumer) {
+	names := map[string]bool{}
+	columns := []map[string]uint64{c.Packets, c.Panics, c.Missed, c.Kept}
+	for _, column := range columns {
+		for name := range column {
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		line := consumer{Name: name}
+		for i, column := range columns {
+			line.Counts[i] = dash
+			if n, ok := column[name]; ok {
+				line.Counts[i] = stats.Count(n)
+			}
+		}
+		list = append(list, line)
+	}
+	return list
+}
+
 func ledgerRows(r stats.Report) (rows []row) {
 	l := r.Ledger
 	for _, s := range []struct {
@@ -158,10 +191,22 @@ func (c contents) BPS(v float64) string     { return stats.SI(v, "bit/s") }
 func (c contents) One(v float64) string     { return fmt.Sprintf("%.1f", v) }
 func (c contents) Fill(f stats.Fill) string { return fmt.Sprintf("%d of %d", f.Level, f.Size) }
 
+// Share is how much of all workers' packets this one had, in percent.
+func (c contents) Share(w stats.WorkerReport) string {
+	all := uint64(0)
+	for _, o := range c.Workers {
+		all += o.Packets
+	}
+	return share(w.Packets, all)
+}
+
+// dash stands for what is not known.
+const dash = "\u2013"
+
 // NS is a dash where the time is not known: a summary is made when the queue's thread has gone.
 func (c contents) NS(v float64) string {
 	if v == 0 {
-		return "\u2013"
+		return dash
 	}
 	return c.One(v)
 }

@@ -16,7 +16,7 @@ import (
 var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // lines are the JSON lines of a run of n intervals of a second: traffic that swells, losses by several reasons, one
-// interval in which nothing came, two queues.
+// interval in which nothing came, two queues, two workers, handlers and taps.
 func lines(t *testing.T, n int, summary bool) string {
 	t.Helper()
 	mode := stats.Mode{Attach: "native", Bind: "copy", Reason: "not zerocopy: <script>alert(1)</script> & \"more\""}
@@ -36,9 +36,17 @@ func lines(t *testing.T, n int, summary bool) string {
 			q.GRO = map[string]uint64{"poll_end": uint64(i) * 100, "tcp_seq": uint64(i)}
 			q.Drops = map[string]uint64{"descriptor_bad_length": uint64(i / 4), "cut_chain": uint64(i / 2)}
 			q.Kernel = stats.Kernel{RxDropped: uint64(i * i * 50), RxRingFull: uint64(i * 20)}
+			q.Handled = map[string]uint64{"udp port 53": q.GROOut / 2, "<unclaimed>": q.GROOut / 9}
+			q.Panics = map[string]uint64{"udp port 53": uint64(i / 7)}
 			q.FillLevel, q.FillSize = 2048-i%7*200, 2048
 			q.Ledger = umem.Ledger{Total: 4096, Free: 2000, Filling: 2096}
 			now.Queues = append(now.Queues, q)
+		}
+		now.Missed, now.Kept = map[string]uint64{"capture": uint64(i * 11)}, map[string]uint64{"capture": uint64(i % 60)}
+		for w := range 2 {
+			n := uint64(i * (w + 1) * 400_000)
+			now.Workers = append(now.Workers, stats.Worker{Worker: w, Packets: n, Segments: 3 * n, Bytes: 700 * n, Backlog: (i + w) % 9, HighWater: min(i, 9) + 10*w, Held: i % 13,
+				Drops: map[string]uint64{stats.Quota: uint64(i * 1234 * w), stats.BacklogFull: uint64(i * 5)}})
 		}
 		if err := stats.NewReport("interval", "eth<1>", mode, began, last, now).WriteJSON(&b); err != nil {
 			t.Fatal(err)
@@ -132,6 +140,7 @@ func TestWithoutASummaryTheIntervalsAreAddedUp(t *testing.T) {
 	a, b := with.Whole(), without.Whole()
 	for what, pair := range map[string][2]any{
 		"rx": {a.Rx, b.Rx}, "delivered": {a.Delivered, b.Delivered}, "kernel": {a.Kernel, b.Kernel}, "drops": {a.Drops, b.Drops}, "xdp": {a.XDP, b.XDP},
+		"workers": {fmt.Sprint(a.Workers), fmt.Sprint(b.Workers)}, "consumers": {a.Consumers, b.Consumers},
 		"gro": {a.GRO, b.GRO}, "ledger": {a.Ledger, b.Ledger}, "interval": {a.Interval, b.Interval}, "elapsed": {a.Elapsed, b.Elapsed}, "dropped": {a.Dropped(), b.Dropped()},
 		"queue 3": {fmt.Sprint(a.Queues[1].Queue, a.Queues[1].Rx, a.Queues[1].Delivered, a.Queues[1].Batch, a.Queues[1].Drops, a.Queues[1].Kernel, a.Queues[1].Fill),
 			fmt.Sprint(b.Queues[1].Queue, b.Queues[1].Rx, b.Queues[1].Delivered, b.Queues[1].Batch, b.Queues[1].Drops, b.Queues[1].Kernel, b.Queues[1].Fill)},
@@ -162,6 +171,8 @@ func TestThePageHasItsChartsAndTables(t *testing.T) {
 		"native&#43;copy", "eth&lt;1&gt;", "not zerocopy: &lt;script&gt;alert(1)&lt;/script&gt;", // as they are, harmless
 		"time since the start, seconds", ">Mpps<", ">Gbit/s<", ">ns/packet<", ">packets in per packet out<", ">processors<", ">% full<", // axes with units
 		"rx_dropped: ", "queue 3: ", // values of a moment
+		`<td class="n">1</td><td class="n">16,000,000</td><td class="n">48,000,000</td><td class="n">11,200,000,000</td><td class="n">66.67 %</td>`, `<td class="n">24,680</td>`, // a worker
+		"<td><code>capture</code></td><td class=\"n\">\u2013</td><td class=\"n\">\u2013</td><td class=\"n\">220</td><td class=\"n\">20</td>", "<td><code>&lt;unclaimed&gt;</code></td>", // consumers
 		"<td><code>rx_ring_full</code></td>", "xrx was too slow", "<td><code>descriptor_bad_length</code></td>", "<td><code>poll_end</code></td>", "end of the poll", "<td><code>no_socket</code></td>",
 	} {
 		if !strings.Contains(p, want) {
