@@ -42,7 +42,8 @@ skip() { skipped+=("$1 ($2)"); }
 # receiver to a second, or feed it at full rate, should not share the processors with each other.
 gotest() { eval "$GO test $EXEC -p 1 -v -count=1 $*"; }
 
-pure=(./umem ./fillring ./gro ./stats ./match ./internal/ring ./internal/csum ./internal/frames ./internal/fakekernel ./internal/capture ./internal/decode)
+pure=(./umem ./fillring ./gro ./stats ./match ./metrics ./own ./steer ./txring ./consume/... ./internal/backlog ./internal/capture ./internal/csum
+	./internal/decode ./internal/fakekernel ./internal/frames ./internal/headers ./internal/ring ./internal/steering ./internal/tune)
 
 tier 'vet' "$GO" vet ./...
 tier 'unit and veth' gotest ./...
