@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -220,4 +221,34 @@ func TestOpenOnABusyInterfaceNamesTheOtherProgramAndLeavesIt(t *testing.T) {
 	if err := x.end(); err != nil {
 		t.Error(err)
 	}
+}
+
+// For the race detector: who asks for counters while Run starts reads nothing that its goroutines are changing.
+func TestCountersAreAskedForWhileRunStartsAndEnds(t *testing.T) {
+	testnet.Require(t, "root", "veth")
+	n := testnet.New(t, testnet.Options{})
+	r := open(t, n, nil)
+	var m xrx.Mux
+	m.Default(func(xrx.Packet) {})
+	quit := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+				if l := r.Snapshot().Queues[0].Ledger; l.Lost != 0 {
+					t.Errorf("ledger: %v", l)
+				}
+			}
+		}
+	})
+	for range 20 {
+		if err := run(t, r, &m).end(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(quit)
+	all.Wait()
 }

@@ -88,10 +88,10 @@ func (p *poller) live(c Consumer, stop <-chan struct{}, ended chan<- error) {
 			return
 		}
 		go func() {
+			p.mail.open()
 			for _, q := range p.queues {
 				q.handle, q.batch = nil, nil // it would end this goroutine too
 			}
-			p.mail.open()
 			err := p.drain()
 			p.mail.shut()
 			ended <- p.failure(err)
@@ -137,12 +137,12 @@ func (p *poller) run(c Consumer, stop <-chan struct{}) error {
 	p.takeSeat()
 	defer p.leaveSeat()
 	sys.SetTimerSlack(time.Microsecond) // refused: sleeps get 50 us longer, no more
+	stage.At("thread")
+	p.mail.open() // before the queues change: until then whoever asks reads them himself
+	defer p.mail.shut()
 	for _, q := range p.queues {
 		q.serve(c)
 	}
-	stage.At("thread")
-	p.mail.open()
-	defer p.mail.shut()
 
 	for _, q := range p.queues {
 		if err := q.register(); err != nil {
