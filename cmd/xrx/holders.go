@@ -4,19 +4,15 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"xrx/own"
 	"xrx/stats"
 )
 
-// onUser1 prints who holds what whenever SIGUSR1 comes: where every frame of every queue is, what taps keep, and the trees
+// onUser1 prints who holds what whenever SIGUSR1 comes (asked): where every frame of every queue is, what taps keep, and the trees
 // of package own.
-func onUser1(e env, iface string, s source) (end func()) {
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGUSR1)
+func onUser1(e env, iface string, s source, asked <-chan os.Signal) (end func()) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -30,7 +26,6 @@ func onUser1(e env, iface string, s source) (end func()) {
 		}
 	}()
 	return func() {
-		signal.Stop(asked)
 		close(stop)
 		<-done
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"xrx/match"
 )
@@ -32,14 +30,12 @@ func readMatch(path string) (string, error) {
 	return joined, nil
 }
 
-// onHangup has the expression of the file take effect at each SIGHUP, until ctx is done or end is called. What is wrong is
+// onHangup has the expression of the file take effect at each SIGHUP (hangups), until ctx is done or end is called. What is wrong is
 // said, and the old one stays.
-func onHangup(ctx context.Context, e env, s source, path string) (end func()) {
+func onHangup(ctx context.Context, e env, s source, path string, hangups <-chan os.Signal) (end func()) {
 	if path == "" {
 		return func() {}
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -64,7 +60,6 @@ func onHangup(ctx context.Context, e env, s source, path string) (end func()) {
 		}
 	}()
 	return func() {
-		signal.Stop(hangups)
 		close(stop)
 		<-done
 	}

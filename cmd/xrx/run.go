@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/signal"
 	"runtime/pprof"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,6 +93,9 @@ func newRunCmd(e env) *cobra.Command {
 
 func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions) error {
 	cfg.OnEvent = tellEvents(e.stderr)
+	hangups, users := caught(syscall.SIGHUP, o.matchFile != ""), caught(syscall.SIGUSR1, true)
+	defer signal.Stop(hangups)
+	defer signal.Stop(users)
 	r, err := openSource(iface, cfg, o.wait)
 	if err != nil {
 		return err
@@ -132,8 +137,8 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, consumer) }()
-	endReload := onHangup(ctx, e, r, o.matchFile)
-	endHolders := onUser1(e, iface, r)
+	endReload := onHangup(ctx, e, r, o.matchFile, hangups)
+	endHolders := onUser1(e, iface, r, users)
 	runErr := reporter.intervals(r, began, o.interval, ended)
 	endReload()
 	endHolders()
@@ -146,6 +151,16 @@ func run(ctx context.Context, e env, iface string, cfg *xrx.Config, o runOptions
 	}
 	reporter.warn(r.Mode().Notes[len(mode.Notes):]) // what Close found
 	return runErr
+}
+
+// caught is where a signal goes from the first moment to the last: one that comes before it can be served, or when it no
+// longer is, must not end the process, which is what SIGHUP and SIGUSR1 do by themselves. signal.Stop ends it.
+func caught(s os.Signal, wanted bool) chan os.Signal {
+	c := make(chan os.Signal, 1)
+	if wanted {
+		signal.Notify(c, s)
+	}
+	return c
 }
 
 func closeAll(r source, server *metrics.Server) (err error) {

@@ -187,3 +187,29 @@ func TestAMatchFileThatIsWrongIsAskedWrongly(t *testing.T) {
 		}
 	}
 }
+
+// SIGHUP and SIGUSR1 end a process that does not catch them: this one would.
+func TestSignalsAreCaughtBeforeTheFirstWordIsPrinted(t *testing.T) {
+	testnet.Require(t, "root", "veth")
+	n := testnet.New(t, testnet.Options{})
+	file := filepath.Join(t.TempDir(), "match")
+	if err := os.WriteFile(file, []byte("udp port 7"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		done, stdout, stderr, cancel := runTold(t, n, "--match-file", file)
+		stdout.await(t, "the first word", func(s string) bool { return s != "" })
+		for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1} {
+			if err := syscall.Kill(os.Getpid(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stderr.await(t, "both are served", func(s string) bool {
+			return strings.Contains(s, "xrx: match: udp port 7\n") && strings.Contains(s, "holder ")
+		})
+		cancel()
+		if r := <-done; r.code != 0 {
+			t.Fatalf("code %d: %s", r.code, r.stderr)
+		}
+	}
+}
