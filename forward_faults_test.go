@@ -164,8 +164,8 @@ func TestPacketsLongerThanTheMTUOfTheOtherSideAreDroppedByName(t *testing.T) {
 	w.change(t, func(l netlink.Link) error { return netlink.LinkSetMTU(l, 1400) })
 	eventually(t, vethPatience, "the new MTU is in force", func() bool {
 		before := sent()
-		sendAll(t, w.Net, plainFrames(w.Net, 1, 1414))
 		total := before + drops()
+		sendAll(t, w.Net, plainFrames(w.Net, 1, 1414))
 		eventually(t, vethPatience, "it is sent or dropped", func() bool { return sent()+drops() > total })
 		return sent() > before
 	})

@@ -23,14 +23,14 @@ import (
 
 // soakFor is how long a soak goes on: XRX_SOAK ("10m"; make soak sets it), else a few seconds.
 func soakFor(t testing.TB) time.Duration {
-	d := 8 * time.Second
+	d := 6 * time.Second
 	if s := os.Getenv("XRX_SOAK"); s != "" {
 		var err error
 		if d, err = time.ParseDuration(s); err != nil {
 			t.Fatalf("XRX_SOAK: %v", err)
 		}
 	} else if testing.Short() {
-		d = 5 * time.Second
+		d = 4 * time.Second
 	}
 	return d
 }
