@@ -33,6 +33,8 @@ type Config struct {
 	NoNeedWakeup bool        // don't ask for XDP_USE_NEED_WAKEUP
 	TakeAll      bool        // take all traffic even on the interface that carries this machine's default route
 
+	Helper string // path of a unix socket where a helper (package privsep, xrx helper) gives out the program and the sockets; this process then needs no capability. Default: none, Open does all by itself
+
 	Match          string // which packets to take, in the manner of tcpdump (package match); others go to the kernel. Default: all
 	KeepManagement bool   // leave to the kernel what the machine is managed by (match.Management: ARP, neighbour discovery, SSH, DHCP, ...)
 
@@ -134,6 +136,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Settings.validate(); err != nil {
 		return err
+	}
+	if c.Helper != "" && !c.Settings.None() {
+		return errors.New("xrx: a helper (--helper) gives program and sockets, and changes no settings of the interface: leave them out, or make them by hand")
 	}
 	c.Match = strings.TrimSpace(c.Match)
 	if _, err := c.Expression(); err != nil {

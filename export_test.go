@@ -14,13 +14,15 @@ func (r *Receiver) Reload(opts bpf.Options) (err error) {
 	if err := errors.Join(r.link.Close(), r.prog.Close()); err != nil {
 		return err
 	}
-	if r.prog, err = bpf.Load(opts); err != nil {
+	p, err := bpf.Load(opts)
+	if err != nil {
 		return err
 	}
+	r.prog = p
 	for _, q := range r.queues {
-		q.metaRefused = r.prog.MetaRefused
+		q.metaRefused = p.MetaRefused
 	}
-	r.link, err = r.prog.Attach(r.iface.Index, mode)
+	r.link, err = p.Attach(r.iface.Index, mode)
 	return err
 }
 

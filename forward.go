@@ -98,6 +98,8 @@ func (c *ForwardConfig) prepare(in, out string) error {
 	}
 	most := slices.Max(ids)
 	switch {
+	case c.Helper != "":
+		return errors.New("xrx: forward: a helper gives sockets to receivers only")
 	case c.Workers != 0 || c.Quota != 0:
 		return errors.New("xrx: forward: Workers and Quota are for consumers: packets are sent on by the goroutine that receives them, and nobody keeps any")
 	case in == out && !c.SwapMAC:

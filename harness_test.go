@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if in, out, ok := strings.Cut(os.Getenv("XRX_TEST_FORWARD"), ","); ok {
 		forwardUntilKilled(in, out)
 	}
+	if spec := os.Getenv("XRX_TEST_HELPED"); spec != "" {
+		receiveHelped(spec)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -66,7 +66,7 @@ func (r *Receiver) SetMatch(expr string) error {
 	if err != nil {
 		return fmt.Errorf("xrx: %w", err)
 	}
-	r.matching = e
+	r.matching = r.inForce(e)
 	return nil
 }
 

@@ -34,7 +34,7 @@ func (m *Mode) because(why string) {
 	m.Reason += why
 }
 
-func (m *Mode) attached(a *bpf.Attachment) {
+func (m *Mode) attached(a attachment) {
 	m.Attach, m.HWMeta = "native", a.HWMeta()
 	if a.Mode() == bpf.Generic {
 		m.Attach = "skb"

@@ -118,18 +118,16 @@ func (r *Receiver) attach(ids []int) (err error) {
 	if r.cfg.HWMeta {
 		opts.HWMeta, opts.HWHash, opts.IfIndex = true, !r.cfg.SymmetricHash, r.iface.Index
 	}
-	if r.prog, err = bpf.Load(opts); err != nil {
-		return fmt.Errorf("xrx: %w", err)
-	}
-	stage.At("program loaded")
 	mode := r.cfg.Attach
 	if r.cfg.Bind == xsk.ZeroCopy {
 		mode = bpf.Native // with a program in generic mode the kernel takes the bind, and then loses packets
 	}
-	if r.link, err = r.prog.Attach(r.iface.Index, mode); err != nil {
-		if r.cfg.Bind == xsk.ZeroCopy {
-			return fmt.Errorf("xrx: %s: zero-copy (--bind zerocopy) needs the XDP program in native mode, which this driver refuses; --bind copy works with every driver: %w", r.iface.Name, err)
-		}
+	if r.cfg.Helper != "" {
+		err = r.askHelper(ids, opts, mode)
+	} else {
+		err = r.putProgram(opts, mode)
+	}
+	if err != nil {
 		return fmt.Errorf("xrx: %s: %w", r.iface.Name, err)
 	}
 	r.mode.attached(r.link)
@@ -164,7 +162,7 @@ func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 		}
 	}
 	sock := xsk.Config{Umem: q.mem, IfIndex: r.iface.Index, Iface: r.iface.Name, Queue: q.id,
-		FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup, SG: r.sg(q.mem.Usable())}
+		FD: r.grant.TakeSocket(q.id), FillSize: r.cfg.RingSize, RxSize: r.cfg.RxSize, NoNeedWakeup: r.cfg.NoNeedWakeup, SG: r.sg(q.mem.Usable())}
 	switch {
 	case r.pair != nil:
 		sock.TxSize, sock.Share = r.pair.tx, r.pair.share

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"sync"
 
-	"xrx/bpf"
 	"xrx/internal/netdev"
 	"xrx/internal/tune"
 	"xrx/match"
+	"xrx/privsep"
 	"xrx/umem"
 )
 
@@ -25,8 +25,9 @@ type Receiver struct {
 	iface   netdev.Info
 	cfg     Config
 	mode    Mode
-	prog    *bpf.Program
-	link    *bpf.Attachment
+	prog    program
+	link    attachment
+	grant   *privsep.Grant // nil: without a helper
 	watch   *netdev.Watch
 	tuned   *tune.Session // nil: no setting was changed
 	mem     *umem.Umem    // of all queues together, with SharedUmem

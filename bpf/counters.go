@@ -1,6 +1,10 @@
 package bpf
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
 
 // Reason is what became of a packet in the program.
 type Reason int
@@ -57,8 +61,12 @@ func (p *Program) Counters() (Counters, error) {
 	if p.closed {
 		return Counters{}, ErrClosed
 	}
+	return readCounters(p.obj.Counts)
+}
+
+func readCounters(m *ebpf.Map) (Counters, error) {
 	var perCPU []xrxXrxCounts
-	if err := p.obj.Counts.Lookup(uint32(0), &perCPU); err != nil {
+	if err := m.Lookup(uint32(0), &perCPU); err != nil {
 		return Counters{}, fmt.Errorf("bpf: read counters: %w", err)
 	}
 	c := Counters{PerCPU: make([]Counts, len(perCPU))}

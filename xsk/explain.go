@@ -46,7 +46,7 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 	case e == syscall.EAFNOSUPPORT:
 		return "this kernel has no AF_XDP: it needs CONFIG_XDP_SOCKETS=y (Linux 4.18 or newer; xrx wants 5.9)"
 	case step == "XDP_UMEM_REG" && e == syscall.ENOBUFS:
-		return fmt.Sprintf("with this UMEM's %d MiB, those of this user are above the locked-memory limit: raise it (ulimit -l), have CAP_IPC_LOCK, or use fewer frames (--frames)", len(s.cfg.Umem.Memory())>>20)
+		return fmt.Sprintf("with this UMEM's %d MiB, those of this user are above the locked-memory limit: raise it (ulimit -l), have CAP_IPC_LOCK, or use fewer frames (--frames)%s", len(s.cfg.Umem.Memory())>>20, s.orHelper())
 	case step == "XDP_UMEM_REG" && e == syscall.EINVAL:
 		g := s.cfg.Umem.Config()
 		return fmt.Sprintf("this kernel takes no chunks of %d bytes with headroom %d (chunks: 2048 up to the page size, in huge pages too, and a power of two where they are aligned; headroom up to chunk-256, where the kernel keeps room for skb_shared_info up to chunk-704)", g.ChunkSize, g.Headroom)
@@ -64,6 +64,14 @@ func (s *Socket) why(step string, e syscall.Errno) string {
 		return why
 	}
 	return ""
+}
+
+// orHelper is what can be done besides where a helper gave the socket.
+func (s *Socket) orHelper() string {
+	if s.cfg.FD == 0 {
+		return ""
+	}
+	return "; or have the helper raise the limit (xrx helper --memlock)"
 }
 
 func (s *Socket) whyBind(e syscall.Errno) string {

@@ -25,6 +25,7 @@ const PktContd = sys.XDPPktContd
 
 // Config says what to open. IfIndex and Umem are required; zero sizes mean their defaults.
 type Config struct {
+	FD           int // an AF_XDP socket, not bound yet, that a more privileged process has made; it is the Socket's from now on. 0: Open makes one
 	Umem         *umem.Umem
 	IfIndex      int
 	Iface        string  // for messages
@@ -93,18 +94,24 @@ type Socket struct {
 
 // Open makes the socket with its UMEM and rings; it is not bound yet. On error nothing is left open.
 func Open(cfg Config) (s *Socket, err error) {
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
 	s = &Socket{cfg: cfg, fd: -1}
+	if cfg.FD > 0 {
+		s.fd = cfg.FD
+	}
 	defer func() {
 		if err != nil {
 			s.Close()
 			s = nil
 		}
 	}()
-	if s.fd, err = sys.XSKSocket(); err != nil {
-		return s, s.failed("socket(AF_XDP)", err)
+	if err = s.cfg.validate(); err != nil {
+		return s, err
+	}
+	cfg = s.cfg
+	if s.fd < 0 {
+		if s.fd, err = sys.XSKSocket(); err != nil {
+			return s, s.failed("socket(AF_XDP)", err)
+		}
 	}
 	stage.At("socket")
 	if cfg.TxSize != 0 { // in copy mode each packet on its way is an skb: room for a ring of them

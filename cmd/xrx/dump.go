@@ -92,6 +92,7 @@ func newDumpCmd(e env) *cobra.Command {
 	fs.DurationVar(&o.rotate.Every, "rotate-every", 0, "with -w: go on in a new file after this time (0: never)")
 	fs.IntVar(&o.rotate.Files, "files", 0, "keep this many files of a rotation and delete older ones (0: keep all)")
 	f.register(fs)
+	f.registerHelper(fs)
 	return c
 }
 

@@ -28,6 +28,7 @@ type receiverFlags struct {
 	busy, takeAll, sym      bool
 	hwMeta, huge            bool
 	match                   string
+	helper                  string
 	keepManagement          bool
 	gro                     groFlags
 	settings                settingsFlags
@@ -59,6 +60,11 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	f.settings.register(fs)
 }
 
+// registerHelper adds the flag of commands that can have sockets given to them.
+func (f *receiverFlags) registerHelper(fs *pflag.FlagSet) {
+	fs.StringVar(&f.helper, "helper", "", "have program and sockets given by the xrx helper that listens on this unix socket: no capability is needed then")
+}
+
 // registerWorkers adds the flags of commands whose consumer may be called on any number of goroutines.
 func (f *receiverFlags) registerWorkers(fs *pflag.FlagSet) {
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that packets are handed to by flow hash (0: delivered where they are received)")
@@ -68,7 +74,7 @@ func (f *receiverFlags) registerWorkers(fs *pflag.FlagSet) {
 
 func (f *receiverFlags) config() (*xrx.Config, error) {
 	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, Unaligned: f.unaligned, Headroom: f.headroom, SharedUmem: f.shared, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Workers: f.workers, Backlog: f.backlog, Quota: f.quota, Busy: f.busy, TakeAll: f.takeAll,
-		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Match: f.match, KeepManagement: f.keepManagement}
+		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Helper: f.helper, Match: f.match, KeepManagement: f.keepManagement}
 	if cfg.Gather = f.gather; f.gather == 0 {
 		cfg.Gather = -1
 	}

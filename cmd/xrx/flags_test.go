@@ -72,6 +72,7 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 			fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 			f.register(fs)
 			f.registerWorkers(fs)
+			f.registerHelper(fs)
 			if err := fs.Parse(strings.Fields(c.args)); err != nil {
 				t.Fatal(err)
 			}

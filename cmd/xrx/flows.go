@@ -67,6 +67,7 @@ func newFlowsCmd(e env) *cobra.Command {
 	fs.IntVar(&o.table.Flows, "flows", 1<<16, "flows in the table of each queue; with more, the one that was silent for longest goes")
 	fs.DurationVar(&o.table.Idle, "idle", 30*time.Second, "a flow that was silent for so long has ended")
 	f.register(fs)
+	f.registerHelper(fs)
 	return c
 }
 

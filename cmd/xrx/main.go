@@ -34,7 +34,7 @@ func main() {
 }
 
 // commands is the command table: one constructor per file.
-var commands = []func(env) *cobra.Command{newRunCmd, newDumpCmd, newForwardCmd, newFlowsCmd, newGenCmd, newDemoCmd, newDoctorCmd, newSteerCmd, newReportCmd, newManCmd, newVersionCmd}
+var commands = []func(env) *cobra.Command{newRunCmd, newDumpCmd, newForwardCmd, newFlowsCmd, newHelperCmd, newGenCmd, newDemoCmd, newDoctorCmd, newSteerCmd, newReportCmd, newManCmd, newVersionCmd}
 
 // newRoot returns the command with all of the table below it.
 func newRoot(e env) *cobra.Command {

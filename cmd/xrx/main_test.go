@@ -20,6 +20,9 @@ import (
 const asCommand = "XRX_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asUser) != "" {
+		becomeOrdinary()
+	}
 	if os.Getenv(asCommand) != "" {
 		main()
 	}
@@ -101,6 +104,15 @@ func TestACommandLineThatCannotBeMeantEndsWithCode2AndOneLine(t *testing.T) {
 		{"run lo --gro-flush soon", "--gro-flush"},
 		{"run lo --gro-udp 0", "--gro-udp"},
 		{"run lo --gro-udp 65536", "--gro-udp"},
+		{"helper", "the interfaces that it may give"},
+		{"helper lo", "--socket"},
+		{"helper lo --socket /tmp/x", "--allow-user"},
+		{"helper lo --socket /tmp/x --allow-user no-such-user-here", "no user"},
+		{"helper lo --socket /tmp/x --allow-user nobody --queues x", "--queues"},
+		{"helper lo --socket /tmp/x --allow-user nobody --match port", "--match"},
+		{"helper lo --socket /tmp/x --allow-user nobody --memlock -1", "--memlock -1"},
+		{"run lo --helper /tmp/x --user nobody", "--user and --helper"},
+		{"run lo --helper /tmp/x --napi-defer-hard-irqs 2", "changes no settings"},
 		{"flows", "one interface"},
 		{"flows lo --top 0", "--top 0"},
 		{"flows lo --sort size", `--sort "size"`},

@@ -18,6 +18,9 @@ func checkUser(name string, cfg *xrx.Config) error {
 	if _, err := privilege.Lookup(name); err != nil {
 		return usagef("--user: %v", err)
 	}
+	if cfg.Helper != "" {
+		return usagef("--user and --helper: one of them: with a helper, start xrx as that user")
+	}
 	if !cfg.Settings.None() {
 		return usagef("--user: only root can put the interface's settings back at the end: leave out --user, or make the settings by hand")
 	}
