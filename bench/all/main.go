@@ -7,16 +7,19 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"xrx/bench/internal/lab"
+	"xrx/internal/progress"
 )
 
 // part is one benchmark, with how long it takes here, and quickly.
@@ -39,6 +42,8 @@ func main() {
 	quick := flag.Bool("quick", false, "everything short: to see that it works, not for figures")
 	only := flag.String("only", "", "only these benchmarks, comma separated")
 	out := flag.String("out", "", "folder for results (default docs/bench, with -quick bench/out); another one than docs/bench leaves docs/PERFORMANCE.md alone")
+	show := progress.Auto
+	flag.Var(&show, "progress", progress.Help)
 	flag.Parse()
 	if *out == "" {
 		*out = "docs/bench"
@@ -46,13 +51,13 @@ func main() {
 			*out = "bench/out"
 		}
 	}
-	if err := run(*quick, *only, *out); err != nil {
+	if err := run(*quick, *only, *out, show); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(quick bool, only, out string) error {
+func run(quick bool, only, out string, show progress.When) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("network namespaces and AF_XDP need root: sudo make bench")
 	}
@@ -76,16 +81,25 @@ func run(quick bool, only, out string) error {
 	defer os.RemoveAll(dir)
 	var failed []string
 	began := time.Now()
+	var now atomic.Pointer[at]
+	now.Store(&at{since: began})
+	line := progress.Start(progress.Config{When: show, Out: os.Stderr, Redraw: time.Second, State: func() progress.State { return now.Load().state(sum, time.Now()) }})
+	defer line.Stop()
+	stdout, stderr := line.Over(os.Stdout), line.Over(os.Stderr)
+	var before time.Duration
 	for _, p := range todo {
-		fmt.Printf("\n== %s (%v of about %v passed)\n", p.name, time.Since(began).Round(time.Second), sum.Round(time.Second))
-		if err := p.run(ctx, dir, quick, out); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", p.name, err)
+		now.Store(&at{p.name, before, p.time(quick), time.Now()})
+		before += p.time(quick)
+		fmt.Fprintf(stdout, "\n== %s (%v of about %v passed)\n", p.name, time.Since(began).Round(time.Second), sum.Round(time.Second))
+		if err := p.run(ctx, dir, quick, out, stdout, stderr); err != nil {
+			fmt.Fprintf(stderr, "%s: %v\n", p.name, err)
 			failed = append(failed, p.name)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
+	line.Stop()
 	if filepath.Clean(out) == "docs/bench" {
 		cmd := exec.CommandContext(ctx, "go", "run", "./tables")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = lab.Dir(), os.Stdout, os.Stderr
@@ -107,11 +121,23 @@ func (p part) time(quick bool) time.Duration {
 	return p.full
 }
 
+// at is where the run is: in a benchmark that should take so long, after others.
+type at struct {
+	name         string
+	before, long time.Duration // estimated
+	since        time.Time
+}
+
+// state goes by the estimates; a benchmark that takes longer than its own waits at its end.
+func (a at) state(sum time.Duration, now time.Time) progress.State {
+	return progress.State{What: "bench, " + a.name, Part: float64(a.before+min(now.Sub(a.since), a.long)) / float64(max(sum, 1))}
+}
+
 // run builds the benchmark, so that the compiler is not part of it, and runs it with a deadline.
-func (p part) run(ctx context.Context, dir string, quick bool, out string) error {
+func (p part) run(ctx context.Context, dir string, quick bool, out string, stdout, stderr io.Writer) error {
 	bin := filepath.Join(dir, p.name)
 	build := exec.CommandContext(ctx, "go", "build", "-o", bin, "./"+p.name)
-	build.Dir, build.Stderr = lab.Dir(), os.Stderr
+	build.Dir, build.Stderr = lab.Dir(), stderr
 	if err := build.Run(); err != nil {
 		return err
 	}
@@ -126,10 +152,14 @@ func (p part) run(ctx context.Context, dir string, quick bool, out string) error
 	if p.name == "rx" {
 		where += ".json"
 	}
+	args = slices.Clone(args)
+	if p.name == "rx" {
+		args = append(args, "-progress=off") // one line is enough
+	}
 	ctx, cancel := context.WithTimeout(ctx, 3*p.time(quick)+time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, append(slices.Clone(args), "-out", where)...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd := exec.CommandContext(ctx, bin, append(args, "-out", where)...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd.Run()

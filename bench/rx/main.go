@@ -12,10 +12,12 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"xrx/bench/internal/lab"
 	"xrx/bench/internal/rig"
+	"xrx/internal/progress"
 )
 
 func main() {
@@ -32,18 +34,20 @@ func main() {
 	out := flag.String("out", "docs/bench/rx.json", "result file")
 	flag.StringVar(&o.XRX, "xrx", "", "measure this xrx instead of the one that is built from this repository")
 	flag.StringVar(&o.Flags, "xrx-flags", "", "more flags for xrx run, like '--frames 1024'")
+	show := progress.Auto
+	flag.Var(&show, "progress", progress.Help)
 	quick := flag.Bool("quick", false, "one round of short samples under a few loads")
 	flag.Parse()
 	if *quick {
 		*rounds, o.Length, o.Tries, *loads = 1, 500*time.Millisecond, 1, "udp64,tcp1500,xsk64,packet64"
 	}
-	if err := run(o, *rounds, *loads, *only, *out, *all); err != nil {
+	if err := run(o, *rounds, *loads, *only, *out, *all, show); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-rx:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o rig.Options, rounds int, names, only, out string, all bool) (err error) {
+func run(o rig.Options, rounds int, names, only, out string, all bool, show progress.When) (err error) {
 	r := &result{Machine: lab.ThisMachine(), SourceCPU: o.SourceCPU, ReceiverCPU: o.CPU, Rounds: rounds, Seconds: o.Length.Seconds()}
 	if r.Loads, err = rig.Pick(names); err != nil {
 		return err
@@ -68,19 +72,27 @@ func run(o rig.Options, rounds int, names, only, out string, all bool) (err erro
 	}
 	each := o.Length + 600*time.Millisecond // start and end of source and receiver
 	fmt.Fprintf(os.Stderr, "%d receivers under loads, %d rounds of %v: about %v\n", len(todo), rounds, o.Length, (time.Duration(rounds*len(todo)) * each).Round(time.Second))
+	var now atomic.Pointer[progress.State]
+	now.Store(&progress.State{What: "rx"})
+	line := progress.Start(progress.Config{When: show, Out: os.Stderr, Redraw: time.Second, State: func() progress.State { return *now.Load() }})
+	defer line.Stop()
+	stderr := line.Over(os.Stderr)
 	for round := range rounds {
-		for _, p := range todo {
+		for i, p := range todo {
+			now.Store(&progress.State{What: fmt.Sprintf("rx, round %d of %d, %s: %s", round+1, rounds, p.load.Name, p.rx.Name()),
+				Part: float64(round*len(todo)+i) / float64(rounds*len(todo))})
 			c := r.cell(p.rx.Name(), p.load.Name)
 			s, err := g.Undisturbed(p.rx, p.load)
 			if err != nil {
 				c.Failed = err.Error()
-				fmt.Fprintf(os.Stderr, "%s, %s: %v\n", p.rx.Name(), p.load.Name, err)
+				fmt.Fprintf(stderr, "%s, %s: %v\n", p.rx.Name(), p.load.Name, err)
 			} else {
 				c.add(s)
 			}
 		}
-		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, rounds)
+		fmt.Fprintf(stderr, "round %d of %d\n", round+1, rounds)
 	}
+	line.Stop()
 	r.LoadAfter = lab.Load()
 	r.trickle()
 	r.print(os.Stdout)

@@ -13,6 +13,7 @@ import (
 	"xrx/gro"
 	"xrx/internal/backlog"
 	"xrx/internal/capture"
+	"xrx/internal/progress"
 	"xrx/stats"
 )
 
@@ -25,6 +26,7 @@ type dumpOptions struct {
 	buffer                  int // MiB per queue
 	rotate                  capture.Rotation
 	rotateSize              int // MB
+	progress                progress.When
 }
 
 func newDumpCmd(e env) *cobra.Command {
@@ -87,6 +89,8 @@ func newDumpCmd(e env) *cobra.Command {
 	fs.BoolVar(&o.wire, "wire", false, "with -w: write packets as they were on the wire, not as they were merged")
 	fs.BoolVar(&o.print, "print", false, "with -w: print lines too")
 	fs.StringVarP(&o.read, "read", "r", "", "replay this pcap or pcapng file instead of receiving")
+	progressFlag(fs, &o.progress)
+	fs.Lookup("progress").Usage = "with -r: " + progress.Help + "; auto is off while lines go to a terminal"
 	fs.IntVar(&o.buffer, "buffer", 32, "MiB per queue for packets that wait to be written")
 	fs.IntVar(&o.rotateSize, "rotate-size", 0, "with -w: go on in a new file after this many MB (0: never)")
 	fs.DurationVar(&o.rotate.Every, "rotate-every", 0, "with -w: go on in a new file after this time (0: never)")
@@ -100,6 +104,8 @@ func (o *dumpOptions) validate() error {
 	switch {
 	case o.duration < 0:
 		return usagef("--duration can't be negative")
+	case o.progress == progress.On && o.read == "":
+		return usagef("--progress is for -r FILE: of packets that arrive nobody knows how many will")
 	case o.wire && o.write == "":
 		return usagef("--wire says what -w writes: it needs -w FILE")
 	case o.print && o.write == "":

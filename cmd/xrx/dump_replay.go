@@ -7,12 +7,14 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"time"
 
 	"xrx"
 	"xrx/gro"
 	"xrx/internal/backlog"
 	"xrx/internal/capture"
+	"xrx/internal/progress"
 	"xrx/umem"
 )
 
@@ -86,6 +88,9 @@ func dumpFile(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config) (err 
 	if err != nil {
 		return err
 	}
+	line := progress.Start(progress.Config{When: o.progress, Out: e.stderr, Plain: o.lines() && progress.Terminal(e.stdout) != nil,
+		Unit: "packets", Rate: "pps", State: replayState(o.read, in)})
+	defer line.Stop()
 	for readErr == nil && ctx.Err() == nil && err == nil {
 		if chosen.Match(packet.Data) {
 			err = r.take(packet)
@@ -101,9 +106,23 @@ func dumpFile(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config) (err 
 	if outErr := r.out.close(time.Unix(0, r.now)); err == nil {
 		err = outErr
 	}
+	line.Stop()
 	r.sum.ledger = r.pool.Audit()
 	r.sum.print(e.stderr, r.out)
 	return err
+}
+
+// replayState returns how far a file is read: by bytes where it has a size.
+func replayState(path string, in *capture.Reader) func() progress.State {
+	what := "replaying " + filepath.Base(path)
+	return func() progress.State {
+		packets, read, size := in.Progress()
+		s := progress.State{What: what, Done: packets, Part: -1}
+		if size > 0 {
+			s.Part = float64(read) / float64(size)
+		}
+		return s
+	}
 }
 
 // same reports whether two paths are one file.

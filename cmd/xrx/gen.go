@@ -14,6 +14,7 @@ import (
 	"xrx/internal/frames"
 	"xrx/internal/gen"
 	"xrx/internal/netdev"
+	"xrx/internal/progress"
 	"xrx/stats"
 )
 
@@ -26,6 +27,7 @@ type genFlags struct {
 	count                          uint64
 	duration                       time.Duration
 	rate                           float64
+	progress                       progress.When
 }
 
 func newGenCmd(e env) *cobra.Command {
@@ -64,6 +66,7 @@ func newGenCmd(e env) *cobra.Command {
 	fs.IntVar(&f.queue, "queue", 0, "transmit queue (engine xsk)")
 	fs.StringVar(&f.cpu, "cpu", "", "processors to send from, like 0 or 0,1 (default: not pinned)")
 	fs.BoolVar(&f.json, "json", false, "print the summary as one JSON object")
+	progressFlag(fs, &f.progress)
 	fs.BoolVar(&f.force, "force", false, "send even on the interface that carries the default route or this SSH session")
 	return cmd
 }
@@ -100,11 +103,27 @@ func runGen(c *cobra.Command, e env, f *genFlags, iface string) error {
 			fmt.Fprintf(e.stdout, "  not live: %s\n", reason)
 		}
 	}
+	line := progress.Start(progress.Config{When: f.progress, Out: e.stderr, Unit: "frames", Rate: "pps", State: f.state(iface, engine.Sent, time.Now())})
 	r, err := engine.Run(c.Context())
+	line.Stop()
 	if reportErr := f.report(e, iface, reason, r); err == nil {
 		err = reportErr
 	}
 	return err
+}
+
+// state returns how far a run is that began at a time: by frames or by time, whichever ends it first.
+func (f *genFlags) state(iface string, sent func() uint64, began time.Time) func() progress.State {
+	return func() progress.State {
+		s := progress.State{What: "sending on " + iface, Done: sent(), Part: -1}
+		if f.count > 0 {
+			s.Part = float64(s.Done) / float64(f.count)
+		}
+		if f.duration > 0 {
+			s.Part = max(s.Part, float64(time.Since(began))/float64(f.duration))
+		}
+		return s
+	}
 }
 
 // open opens the engine asked for. reason is set where auto chose another than live.

@@ -40,7 +40,7 @@ type Reader struct {
 	iface func() string
 	count uint64
 	last  time.Time
-	file  io.Closer
+	file  *measured
 }
 
 // Open opens a file. Close it.
@@ -49,12 +49,16 @@ func Open(path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := NewReader(f)
+	m := &measured{File: f}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		m.size = info.Size()
+	}
+	r, err := NewReader(m)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r.file = f
+	r.file, m.reader = m, r
 	return r, nil
 }
 

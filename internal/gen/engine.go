@@ -71,6 +71,9 @@ type sender interface {
 	// send sends until count frames are out or ctx ends, which is no error.
 	// It fills in Frames, Bytes and Retries, also with an error.
 	send(ctx context.Context, count uint64, r *Result) error
+	// sent is how many frames have gone out so far; it may be asked on
+	// another goroutine while send runs.
+	sent() uint64
 	close() error
 }
 
@@ -175,6 +178,10 @@ func (e *Engine) Run(ctx context.Context) (Result, error) {
 	}
 	return r, err
 }
+
+// Sent returns how many frames have gone out so far. It may be called on
+// another goroutine while Run runs, until Close.
+func (e *Engine) Sent() uint64 { return e.sender.sent() }
 
 // Close gives everything back.
 func (e *Engine) Close() error { return e.sender.close() }

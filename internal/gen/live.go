@@ -61,6 +61,15 @@ func openLive(s Stream, ifindex int, o Options) (_ *liveSender, err error) {
 	return l, nil
 }
 
+// sent reads the program's own count from the memory that it shares.
+func (l *liveSender) sent() uint64 {
+	var state liveState
+	if err := l.objects.State.Get(&state); err != nil {
+		return 0
+	}
+	return state.Next
+}
+
 func (l *liveSender) close() error { return l.objects.Close() }
 
 func (l *liveSender) send(ctx context.Context, count uint64, r *Result) error {

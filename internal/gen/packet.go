@@ -2,6 +2,7 @@ package gen
 
 import (
 	"context"
+	"sync/atomic"
 
 	"xrx/internal/afpacket"
 )
@@ -12,6 +13,7 @@ type packetSender struct {
 	socket *afpacket.Sender
 	pace   *schedule
 	frames [afpacket.Batch][]byte
+	out    atomic.Uint64 // frames, for sent; written once a batch
 }
 
 func openPacket(s Stream, ifindex int, o Options) (*packetSender, error) {
@@ -29,6 +31,8 @@ func openPacket(s Stream, ifindex int, o Options) (*packetSender, error) {
 	}
 	return p, nil
 }
+
+func (p *packetSender) sent() uint64 { return p.out.Load() }
 
 func (p *packetSender) close() error { return p.socket.Close() }
 
@@ -48,6 +52,7 @@ func (p *packetSender) send(ctx context.Context, count uint64, r *Result) error 
 			r.Bytes += uint64(len(f))
 		}
 		r.Frames += uint64(sent)
+		p.out.Store(r.Frames)
 		r.Retries = p.socket.Retries
 		if err != nil {
 			return err

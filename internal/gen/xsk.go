@@ -28,6 +28,7 @@ type xskSender struct {
 	socket *xdp.Socket
 	pace   *schedule
 	fence  atomic.Uint32
+	out    atomic.Uint64 // frames, for sent; written once a batch
 }
 
 func openXSK(s Stream, ifindex int, o Options) (*xskSender, error) {
@@ -52,6 +53,8 @@ func openXSK(s Stream, ifindex int, o Options) (*xskSender, error) {
 	}
 	return &xskSender{writer: writer, socket: socket, pace: newSchedule(s, o)}, nil
 }
+
+func (x *xskSender) sent() uint64 { return x.out.Load() }
 
 func (x *xskSender) close() error { return x.socket.Close() }
 
@@ -127,6 +130,7 @@ func (x *xskSender) complete(r *Result) int {
 	if n > 0 {
 		x.socket.Complete(n)
 		r.Frames += uint64(n)
+		x.out.Store(r.Frames)
 	}
 	return n
 }
