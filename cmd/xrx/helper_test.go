@@ -13,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 
+	"xrx/internal/netdev"
 	"xrx/internal/privilege"
 	"xrx/internal/testnet"
 	"xrx/stats"
@@ -313,5 +315,48 @@ func TestAnUnprivilegedRunMergesCountsAndChangesItsExpression(t *testing.T) {
 	}
 	if r.GRO.In < 10_000 || r.GRO.Out > r.GRO.In/2 {
 		t.Errorf("gro %+v: want most of 10000 segments merged", r.GRO)
+	}
+}
+
+// What happens to the interface is mended by the helper: a program that is taken off, an interface that goes and comes back.
+func TestAnUnprivilegedRunSurvivesWhatHappensToTheInterface(t *testing.T) {
+	testnet.Require(t, "root", "veth")
+	n := testnet.New(t, testnet.Options{})
+	socket := socketIn(t)
+	h := helping(t, n, socket)
+	p := start(t, n, ordinary, "run", n.B.Iface, "--helper", socket, "--wait", "--frames", "512", "--interval", "20ms")
+	p.receiving(t, n)
+	n.InB(func() {
+		there, err := netdev.XDPPrograms(n.B.Index)
+		if err != nil || len(there) != 1 || !there[0].ByLink {
+			t.Fatalf("%+v, %v", there, err)
+		}
+		l, err := link.NewFromID(link.ID(there[0].LinkID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if err := l.Detach(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	p.complaint.await(t, "it is put back", func(s string) bool { return strings.Contains(s, "somebody detached the XDP program; it is back") })
+	if !attached(t, n) {
+		t.Error("there is no program")
+	}
+	if err := n.B.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	recreate(t, n)
+	p.complaint.await(t, "it is open again", func(s string) bool { return strings.Count(s, "open, native+copy") == 2 })
+	p.Process.Signal(syscall.SIGTERM)
+	p.end(t, 0)
+	if s := p.out.String(); !strings.Contains(s, "lost 0") {
+		t.Errorf("its summary: %q", s)
+	}
+	h.Process.Signal(syscall.SIGTERM)
+	h.end(t, 0)
+	if said := h.complaint.String(); strings.Count(said, "is free again") != 2 {
+		t.Errorf("the helper says %q", said)
 	}
 }
