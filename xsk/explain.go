@@ -41,6 +41,8 @@ func (s *Socket) failed(step string, err error) error {
 func (s *Socket) why(step string, e syscall.Errno) string {
 	isRing := strings.HasSuffix(step, "_RING") || strings.HasPrefix(step, "map the ")
 	switch {
+	case e == syscall.EPERM && step == "SO_PREFER_BUSY_POLL": // sk_setsockopt in net/core/sock.c at v6.18
+		return "asking the driver to be polled takes CAP_NET_ADMIN"
 	case e == syscall.EPERM:
 		return "AF_XDP needs root or CAP_NET_RAW, the XDP program CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON" + sys.Lacking()
 	case e == syscall.EAFNOSUPPORT:

@@ -34,6 +34,7 @@ func TestEachRefusalOfTheKernelIsPutIntoWords(t *testing.T) {
 		words []string // none: nothing is known, and nothing is made up
 	}{
 		{"socket(AF_XDP)", syscall.EPERM, false, []string{"root", "CAP_NET_RAW", "CAP_BPF"}},
+		{"SO_PREFER_BUSY_POLL", syscall.EPERM, false, []string{"takes CAP_NET_ADMIN"}},
 		{"socket(AF_XDP)", syscall.EAFNOSUPPORT, false, []string{"no AF_XDP", "CONFIG_XDP_SOCKETS"}},
 		{"XDP_UMEM_REG", syscall.ENOBUFS, false, []string{"locked-memory limit", "8 MiB", "ulimit -l", "--frames"}},
 		{"XDP_UMEM_REG", syscall.EINVAL, false, []string{"chunks of 2048 bytes with headroom 192"}},

@@ -270,7 +270,7 @@ func TestAnUnprivilegedRunMergesCountsAndChangesItsExpression(t *testing.T) {
 		}
 	}
 	write("udp port 1025 or tcp")
-	p := start(t, n, ordinary, "run", n.B.Iface, "--helper", socket, "--json", "--interval", "20ms", "--match-file", file)
+	p := start(t, n, ordinary, "run", n.B.Iface, "--helper", socket, "--json", "--interval", "20ms", "--match-file", file, "--busy-poll-usecs", "20")
 	s, udp := n.Sender(), traffic(n, 8, 4) // from ports 1024 to 1027
 	last := func() (r stats.Report) {
 		text := p.out.String()
@@ -304,7 +304,7 @@ func TestAnUnprivilegedRunMergesCountsAndChangesItsExpression(t *testing.T) {
 		}
 	})
 	p.Process.Signal(syscall.SIGTERM)
-	p.end(t, 0)
+	p.end(t, 0, "busy polling without the driver's help: xsk: SO_PREFER_BUSY_POLL: operation not permitted: asking the driver to be polled takes CAP_NET_ADMIN")
 	r := last()
 	t.Logf("gro %+v, xdp %v, %v", r.GRO, r.XDP, r.Ledger)
 	if r.Type != "summary" || r.Ledger.Lost != 0 || r.Ledger.Free+r.Ledger.Filling != r.Ledger.Total {
