@@ -10,9 +10,9 @@ import (
 // one left for everybody else.
 var seated atomic.Int32
 
-// takeSeat decides whether the poller may keep its seat.
+// takeSeat decides whether the poller may keep its seat: workers need one each.
 func (p *poller) takeSeat() {
-	p.stays = int(seated.Add(1)) < runtime.GOMAXPROCS(0)
+	p.stays = int(seated.Add(1))+max(1, p.cfg.Workers) <= runtime.GOMAXPROCS(0)
 	if !p.stays {
 		seated.Add(-1)
 	}
