@@ -50,6 +50,8 @@ func sandboxed(stage string) {
 	case err != nil:
 	case stage == "mounts":
 		err = s.mounts(text)
+	case stage == "contained":
+		err = s.contained()
 	default:
 		err = s.filters()
 	}

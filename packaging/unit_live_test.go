@@ -1,43 +1,16 @@
 package packaging_test
 
 import (
-	"context"
-	"io"
-	"net"
-	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"xrx/internal/frames"
 	"xrx/internal/testnet"
 )
-
-// transcript is what a running command writes.
-type transcript struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *transcript) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *transcript) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // command is ExecStart with the unit's own XRX_ARGS, for an interface.
 func (u unit) command(t *testing.T, xrx, iface, runtime string) []string {
@@ -98,55 +71,13 @@ func TestTheUnitsCommandReceivesBehindTheUnitsRestrictionsAndNeedsWhatTheyLeave(
 			}
 			defer self.Close()
 			cmd := s.exec(t)
-			var stdout, stderr transcript
-			cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = &stdout, &stderr, []*os.File{self}
-			n.InB(func() {
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-			})
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			defer func() { cmd.Process.Kill() }()
+			cmd.ExtraFiles = []*os.File{self}
+			p := start(t, n, cmd)
 			if c.fails != "" {
-				select {
-				case err := <-ended:
-					if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.HasPrefix(stderr.String(), "xrx: ") || !strings.Contains(stderr.String(), c.fails) {
-						t.Errorf("%v, %q %q: want a complaint that names %s, and code 1", err, stdout.String(), stderr.String(), c.fails)
-					}
-				case <-time.After(60 * time.Second):
-					t.Fatalf("it runs: %q %q", stdout.String(), stderr.String())
-				}
+				p.complains(t, c.fails)
 				return
 			}
-			f := frames.UDP(netip.AddrPortFrom(n.A.IP4, 1024), netip.AddrPortFrom(n.B.IP4, 9), make([]byte, 100))
-			f.SrcMAC, f.DstMAC = n.A.MAC, n.B.MAC
-			sender, frame := n.Sender(), f.Append(nil)
-			client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(_ context.Context, network, addr string) (c net.Conn, err error) {
-				err = n.B.Do(func() error { // the socket must be of that namespace
-					c, err = net.DialTimeout(network, addr, 5*time.Second)
-					return err
-				})
-				return c, err
-			}}}
-			received := regexp.MustCompile(`(?m)^xrx_rx_packets_total\{[^}]*\} [1-9]`)
-			var page string
-			for deadline := time.Now().Add(60 * time.Second); !received.MatchString(page); time.Sleep(5 * time.Millisecond) {
-				select {
-				case err := <-ended:
-					t.Fatalf("ended: %v, %q %q", err, stdout.String(), stderr.String())
-				default:
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("nothing is received: %q %q\n%s", stdout.String(), stderr.String(), page)
-				}
-				sender.Send(frame)
-				if r, err := client.Get("http://127.0.0.1:9780/metrics"); err == nil {
-					text, _ := io.ReadAll(r.Body)
-					r.Body.Close()
-					page = string(text)
-				}
-			}
+			p.receives(t, n, 9)
 			status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "status"))
 			if err != nil {
 				t.Fatal(err)
@@ -156,17 +87,12 @@ func TestTheUnitsCommandReceivesBehindTheUnitsRestrictionsAndNeedsWhatTheyLeave(
 					t.Errorf("the process is not %q:\n%s", want, status)
 				}
 			}
-			cmd.Process.Signal(syscall.SIGTERM)
-			select {
-			case err := <-ended:
-				if err != nil || !strings.Contains(stdout.String(), "lost 0") {
-					t.Errorf("%v, %q %q", err, stdout.String(), stderr.String())
-				}
-			case <-time.After(20 * time.Second): // TimeoutStopSec
-				t.Errorf("SIGTERM does not end it in time: %q", stdout.String())
+			p.ends(t, 20*time.Second) // TimeoutStopSec
+			if !strings.Contains(p.stdout.String(), "lost 0") {
+				t.Errorf("%q", p.stdout.String())
 			}
-			if strings.Contains(stderr.String(), "warning") {
-				t.Errorf("it warns: %s", stderr.String())
+			if strings.Contains(p.stderr.String(), "warning") {
+				t.Errorf("it warns: %s", p.stderr.String())
 			}
 		})
 	}

@@ -81,13 +81,13 @@ func TestSystemdFindsNoFaultInTheUnit(t *testing.T) {
 	}
 }
 
-func TestTheUnitAsksForTheCapabilitiesThatTheREADMENames(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+func TestTheUnitAsksForTheCapabilitiesThatTheDocumentsName(t *testing.T) {
+	text, err := os.ReadFile("../docs/PRIVILEGES.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want []string
-	for line := range strings.SplitSeq(string(readme), "\n") {
+	for line := range strings.SplitSeq(string(text), "\n") {
 		if name, ok := strings.CutPrefix(line, "| `CAP_"); ok {
 			want = append(want, "CAP_"+name[:strings.Index(name, "`")])
 		}
@@ -95,7 +95,7 @@ func TestTheUnitAsksForTheCapabilitiesThatTheREADMENames(t *testing.T) {
 	u := readUnit(t)
 	for _, key := range []string{"AmbientCapabilities", "CapabilityBoundingSet"} {
 		if got := u.words(t, key); len(want) != 4 || !slices.Equal(got, want) {
-			t.Errorf("%s: %v, the README has %v", key, got, want)
+			t.Errorf("%s: %v, docs/PRIVILEGES.md has %v", key, got, want)
 		}
 	}
 }

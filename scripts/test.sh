@@ -67,6 +67,12 @@ else
 	skip 'BPF objects are what their sources say' 'needs clang 14 and libbpf headers: apt-get install clang-14 llvm libbpf-dev'
 fi
 
+if why=$(timeout 300 "$GO" -C packaging/manifest list -test -deps . 2>&1); then # downloads what the test is built of
+	tier 'Kubernetes manifest' "$GO" -C packaging/manifest test -v -count=1 .
+else
+	skip 'Kubernetes manifest' "the types of the Kubernetes API can't be downloaded: ${why##*$'\n'}"
+fi
+
 # The tests of internal/zcvm, which need a card with zero-copy, run in a guest that has one: always where it is promised,
 # else where that takes no download.
 guest() { # name, arguments of zc-vm.sh...
