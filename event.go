@@ -20,6 +20,7 @@ const (
 	QueuesChanged                    // another number of rx queues (ethtool -L)
 	ProgramDetached                  // somebody detached the XDP program
 	ProgramReplaced                  // somebody put another program into its link
+	FramesTruncated                  // packets come that are shorter than their IP header says: the driver cuts frames; told once
 	Waiting                          // Standing: there is no such interface; it is waited for
 	Opened                           // Standing: it is there (again), and open
 	NumEvents

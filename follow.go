@@ -21,6 +21,7 @@ type follower struct {
 	counts    eventCounts
 	attached  time.Time   // when the program was first put on the interface
 	mends     []time.Time // when it was put back, of late
+	truncated bool        // FramesTruncated was told
 	reopens   bool        // somebody opens again after errReopen
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"xrx/internal/netdev"
 	"xrx/internal/tune"
@@ -99,11 +100,14 @@ func (r *Receiver) Run(ctx context.Context, c Consumer) error {
 	if workers != nil {
 		errs = append(errs, workers.dismiss(r.cfg.CloseTimeout))
 	}
+	r.lookForTruncated(time.Now()) // of a run that was short
 	return joinOnce(errs)
 }
 
 // wait returns when it is time to stop, with the reason and the number of pollers that still run.
 func (r *Receiver) wait(ctx context.Context, ended <-chan error, w *staff) (left int, err error) {
+	look := time.NewTicker(lookTime)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -112,6 +116,8 @@ func (r *Receiver) wait(ctx context.Context, ended <-chan error, w *staff) (left
 			return len(r.pollers) - 1, err
 		case <-w.failed():
 			return len(r.pollers), nil // dismiss says why
+		case at := <-look.C:
+			r.lookForTruncated(at)
 		case e := <-r.watch.C:
 			if err := r.event(e); err != nil {
 				return len(r.pollers), err

@@ -18,6 +18,7 @@ func BenchmarkCost(b *testing.B) {
 		{"TCP 1500 B", ipv4(proto(6), pad(1514))},
 		{"VLAN UDP 64 B", vlan(0x8100, 5, ipv4(proto(17), pad(60)))},
 		{"TCP over IPv6 1500 B", ipv6(6, pad(1514))},
+		{"TCP 9000 B in buffers", whole(ipv4(proto(6), pad(9014)), 0)},
 		{"ARP 64 B", ether(0x0806, make([]byte, 50))},
 	}
 	b.Run("nothing: a program that passes", func(b *testing.B) {
@@ -49,7 +50,7 @@ func BenchmarkCost(b *testing.B) {
 				b.ReportMetric(float64(d.Nanoseconds()), "ns/op")
 				c, err := p.Counters()
 				must(b, err)
-				if c.Total[bpf.MetaRefused]+c.Total[bpf.TooShort] != 0 || (c.Total[bpf.Redirected] > 0) != register {
+				if c.Total[bpf.MetaRefused]+c.Total[bpf.TooShort]+c.Total[bpf.Truncated] != 0 || (c.Total[bpf.Redirected] > 0) != register {
 					b.Errorf("not what was to be measured: %v", c.Total)
 				}
 			})

@@ -18,6 +18,7 @@ const (
 	MetaRefused = Reason(xrxXrxReasonXRX_META_REFUSED) // the driver has no room for metadata: redirected without
 	TooShort    = Reason(xrxXrxReasonXRX_TOO_SHORT)    // its headers end beyond its (first) buffer: metadata as far as they go
 	Unparsed    = Reason(xrxXrxReasonXRX_UNPARSED)     // neither IPv4 nor IPv6, or malformed: hashed by MAC addresses
+	Truncated   = Reason(xrxXrxReasonXRX_TRUNCATED)    // shorter than its IP header says: not whole, and redirected as it is
 	NumReasons  = Reason(xrxXrxReasonXRX_REASONS)
 )
 
@@ -29,6 +30,7 @@ var reasonNames = [NumReasons]string{
 	MetaRefused: "meta_refused",
 	TooShort:    "too_short",
 	Unparsed:    "unparsed",
+	Truncated:   "truncated",
 }
 
 // String is the reason's stable name, as in reports and metrics.

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -55,6 +56,23 @@ func LoadUndoing(opts Options) (*Program, error) {
 			asm.Return(),
 		)
 		return append(wrapper, prog...), err
+	})
+}
+
+// LoadWithoutBuffLen loads the plain program as a kernel sees it that has no bpf_xdp_get_buff_len: the call's number
+// is one that no kernel knows.
+func LoadWithoutBuffLen(opts Options) (*Program, error) {
+	return loadEdited(opts, xrxProgXrxRx, func(prog asm.Instructions) (asm.Instructions, error) {
+		edited := false
+		for i := range prog {
+			if prog[i].IsBuiltinCall() && prog[i].Constant == int64(asm.FnXdpGetBuffLen) {
+				prog[i].Constant, edited = 1<<20, true
+			}
+		}
+		if !edited {
+			return nil, errors.New("the program doesn't call bpf_xdp_get_buff_len")
+		}
+		return prog, nil
 	})
 }
 

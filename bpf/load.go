@@ -72,11 +72,13 @@ func (p *Program) mapTold() (_ *Program, err error) {
 
 // configure writes the options into the object before the kernel sees it.
 func configure(spec *ebpf.CollectionSpec, opts Options) error {
+	frags := !opts.NoFrags && kernelHasFrags()
 	for name, value := range map[string]any{
 		xrxVarSymmetric:  boolByte(opts.Symmetric),
 		xrxVarSeed:       opts.Seed,
 		xrxVarHwHash:     boolByte(opts.HWHash),
 		xrxVarRefuseMeta: boolByte(opts.RefuseMeta),
+		xrxVarFrags:      boolByte(frags),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("bpf: set %s: %w", name, err)
@@ -90,7 +92,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	hints := spec.Programs[xrxProgXrxRxHints]
 	hints.Ifindex = uint32(opts.IfIndex)
 	hints.Flags |= flagXDPDevBoundOnly
-	if opts.NoFrags || !kernelHasFrags() {
+	if !frags {
 		for _, prog := range spec.Programs {
 			prog.Flags &^= flagXDPHasFrags
 		}

@@ -91,7 +91,7 @@ func TestObjectsAreWhatTheirDocumentationSays(t *testing.T) {
 }
 
 func TestEveryReasonHasAStableName(t *testing.T) {
-	want := []string{"redirected", "no_socket", "not_matched", "disabled", "meta_refused", "too_short", "unparsed"}
+	want := []string{"redirected", "no_socket", "not_matched", "disabled", "meta_refused", "too_short", "unparsed", "truncated"}
 	if len(want) != int(bpf.NumReasons) {
 		t.Fatalf("%d reasons, %d names", bpf.NumReasons, len(want))
 	}
@@ -100,7 +100,7 @@ func TestEveryReasonHasAStableName(t *testing.T) {
 			t.Errorf("reason %d is %q, want %q", int(r), r, want[r])
 		}
 	}
-	if s := bpf.NumReasons.String(); s != "Reason(7)" {
+	if s := bpf.NumReasons.String(); s != "Reason(8)" {
 		t.Errorf("no reason is %q", s)
 	}
 }

@@ -12,6 +12,7 @@ type outcome struct {
 	meta     umem.Meta
 	cut      bool // counted as too_short
 	unparsed bool
+	partial  bool // counted as truncated
 }
 
 // expect is the program's parser written a second time, for reading and not for speed: it slices where the program counts offsets.
@@ -55,6 +56,7 @@ func expect(packet []byte, symmetric bool, seed uint64) (o outcome) {
 		case rest[0]>>4 != 4 || rest[0]&15 < 5:
 			o.unparsed = true
 		default:
+			o.partial = int(binary.BigEndian.Uint16(rest[2:])) > len(rest)
 			o.meta.L3, o.meta.L3Off, o.meta.L4Proto = 4, uint8(len(packet)-len(rest)), rest[9]
 			addrs = [2][]byte{rest[12:16], rest[16:20]}
 			frag := binary.BigEndian.Uint16(rest[6:])
@@ -71,6 +73,7 @@ func expect(packet []byte, symmetric bool, seed uint64) (o outcome) {
 		case rest[0]>>4 != 6:
 			o.unparsed = true
 		default:
+			o.partial = 40+int(binary.BigEndian.Uint16(rest[4:])) > len(rest)
 			o.meta.L3, o.meta.L3Off = 6, uint8(len(packet)-len(rest))
 			addrs = [2][]byte{rest[8:24], rest[24:40]}
 			rest, known = skipHeaders(&o, rest[6], rest[40:], len(packet))

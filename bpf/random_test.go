@@ -41,6 +41,9 @@ func TestProgramAgreesWithTheOracleOnRandomPackets(t *testing.T) {
 				if o.unparsed {
 					want[bpf.Unparsed]++
 				}
+				if o.partial {
+					want[bpf.Truncated]++
+				}
 				if o.meta.L3 != 0 {
 					parsed++
 				}
@@ -53,7 +56,7 @@ func TestProgramAgreesWithTheOracleOnRandomPackets(t *testing.T) {
 			t.Errorf("seed %d: counted %v, want %v", seed, got, want)
 		}
 		// The generator must not drift into garbage that says nothing.
-		if parsed < rounds/2 || l4 < rounds/4 || want[bpf.TooShort] < uint64(rounds/50) || want[bpf.Unparsed] < uint64(rounds/50) {
+		if parsed < rounds/2 || l4 < rounds/4 || want[bpf.TooShort] < uint64(rounds/50) || want[bpf.Unparsed] < uint64(rounds/50) || want[bpf.Truncated] < uint64(rounds/20) || want[bpf.Truncated] > uint64(rounds/2) {
 			t.Errorf("seed %d: of %d packets %d had IP, %d a known L4, %v", seed, rounds, parsed, l4, want)
 		}
 	}
@@ -109,6 +112,9 @@ func randomPacket(r *rand.Rand) []byte {
 		for i := range packet {
 			packet[i] = byte(r.Uint32())
 		}
+	}
+	if typ := packet[12:14]; r.IntN(4) > 0 && (string(typ) == "\x08\x00" && len(packet) >= 34 || string(typ) == "\x86\xdd" && len(packet) >= 54) {
+		packet = whole(packet, max(0, r.IntN(8)-5)-1) // one less (padding), as many, one more
 	}
 	for range max(0, r.IntN(6)-2) {
 		packet = vlan([]uint16{0x8100, 0x88a8, 0x9100}[max(0, r.IntN(16)-13)], uint16(r.Uint32()), packet)

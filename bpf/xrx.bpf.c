@@ -17,6 +17,9 @@ volatile const __u8 hw_hash;
 /* There is an expression in xrx_match; otherwise it isn't even called. */
 volatile const __u8 matching;
 
+/* The program may get packets of several buffers, so the kernel has bpf_xdp_get_buff_len (v5.18). */
+volatile const __u8 frags;
+
 /* Written by user space at any time, in its first byte: anything but 0 lets everything pass. */
 volatile __u32 disabled;
 
@@ -39,6 +42,7 @@ enum xrx_reason {
 	XRX_META_REFUSED,
 	XRX_TOO_SHORT,
 	XRX_UNPARSED,
+	XRX_TRUNCATED,
 	XRX_REASONS,
 };
 
@@ -55,16 +59,22 @@ struct {
 } counts SEC(".maps");
 
 /*
- * Told to user space, which maps it: not 0 once a packet had to go without
+ * Told to user space, which maps it. meta_refused: not 0 once a packet had to go without
  * metadata. It is written before that packet's descriptor can be seen, so whoever
  * reads it after taking descriptors knows whether tags may be stale.
+ * truncated: the bytes there were of the last packet that was not whole; 0: none yet.
  */
+struct xrx_told {
+	__u32 meta_refused;
+	__u32 truncated;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct xrx_told);
 } told SEC(".maps");
 
 /* Only what a variable or map has as its type is described to bpf2go. */
@@ -218,6 +228,33 @@ static __always_inline int stamp(struct xdp_md *ctx, const struct view *v,
 	return 1;
 }
 
+/*
+ * Counts what a packet is besides redirected. The bytes of all its buffers are asked for only
+ * where the first has less than the IP header says: only then is the helper's price due.
+ */
+static __always_inline void count_odd(struct xdp_md *ctx, __u32 odd, struct xrx_counts *c)
+{
+	__u64 has = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+	struct xrx_told *t;
+	__u32 zero = 0;
+
+	if (odd & ODD_CUT)
+		c->n[XRX_TOO_SHORT]++;
+	if (odd & ODD_UNPARSED)
+		c->n[XRX_UNPARSED]++;
+	odd &= ODD_SAYS;
+	if (!odd)
+		return;
+	if (frags)
+		has = bpf_xdp_get_buff_len(ctx);
+	if (has >= odd)
+		return;
+	c->n[XRX_TRUNCATED]++;
+	t = bpf_map_lookup_elem(&told, &zero);
+	if (t)
+		*(volatile __u32 *)&t->truncated = has;
+}
+
 static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 {
 	struct hints h = {};
@@ -246,21 +283,19 @@ static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 		return XDP_PASS;
 	}
 	c->n[XRX_REDIRECTED]++;
-	if (unlikely(v.cut))
-		c->n[XRX_TOO_SHORT]++;
-	if (unlikely(v.unparsed))
-		c->n[XRX_UNPARSED]++;
+	if (unlikely(v.odd))
+		count_odd(ctx, v.odd, c);
 
 	if (use_hints) {
 		ask_nic(ctx, &h);
 		apply_hints(&h, &v);
 	}
 	if (unlikely(!stamp(ctx, &v, h.timestamp))) {
-		__u64 *refused = bpf_map_lookup_elem(&told, &zero);
+		struct xrx_told *t = bpf_map_lookup_elem(&told, &zero);
 
 		c->n[XRX_META_REFUSED]++;
-		if (refused)
-			*(volatile __u64 *)refused = 1;
+		if (t)
+			*(volatile __u32 *)&t->meta_refused = 1;
 	}
 	return XDP_REDIRECT;
 }

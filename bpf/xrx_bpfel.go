@@ -15,7 +15,7 @@ import (
 
 type xrxXrxCounts struct {
 	_ structs.HostLayout
-	N [7]uint64
+	N [8]uint64
 }
 
 type xrxXrxFlag uint32
@@ -58,7 +58,8 @@ const (
 	xrxXrxReasonXRX_META_REFUSED xrxXrxReason = 4
 	xrxXrxReasonXRX_TOO_SHORT    xrxXrxReason = 5
 	xrxXrxReasonXRX_UNPARSED     xrxXrxReason = 6
-	xrxXrxReasonXRX_REASONS      xrxXrxReason = 7
+	xrxXrxReasonXRX_TRUNCATED    xrxXrxReason = 7
+	xrxXrxReasonXRX_REASONS      xrxXrxReason = 8
 )
 
 type xrxXrxTag uint32
@@ -67,6 +68,12 @@ const (
 	xrxXrxTagXRX_TAG_PLAIN     xrxXrxTag = 19
 	xrxXrxTagXRX_TAG_TIMESTAMP xrxXrxTag = 37
 )
+
+type xrxXrxTold struct {
+	_           structs.HostLayout
+	MetaRefused uint32
+	Truncated   uint32
+}
 
 // Names of all BPF objects in the ELF.
 //
@@ -78,6 +85,7 @@ const (
 	xrxProgXrxRx      = "xrx_rx"
 	xrxProgXrxRxHints = "xrx_rx_hints"
 	xrxVarDisabled    = "disabled"
+	xrxVarFrags       = "frags"
 	xrxVarHwHash      = "hw_hash"
 	xrxVarMatching    = "matching"
 	xrxVarRefuseMeta  = "refuse_meta"
@@ -146,6 +154,7 @@ type xrxMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type xrxVariableSpecs struct {
 	Disabled   *ebpf.VariableSpec `ebpf:"disabled"`
+	Frags      *ebpf.VariableSpec `ebpf:"frags"`
 	HwHash     *ebpf.VariableSpec `ebpf:"hw_hash"`
 	Matching   *ebpf.VariableSpec `ebpf:"matching"`
 	RefuseMeta *ebpf.VariableSpec `ebpf:"refuse_meta"`
@@ -192,6 +201,7 @@ func (m *xrxMaps) Close() error {
 // It can be passed to loadXrxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xrxVariables struct {
 	Disabled   *ebpf.Variable `ebpf:"disabled"`
+	Frags      *ebpf.Variable `ebpf:"frags"`
 	HwHash     *ebpf.Variable `ebpf:"hw_hash"`
 	Matching   *ebpf.Variable `ebpf:"matching"`
 	RefuseMeta *ebpf.Variable `ebpf:"refuse_meta"`

@@ -41,8 +41,13 @@ enum {
 struct view {
 	__u64 word; /* the last eight bytes of struct xrx_meta, tag still 0 */
 	__u32 hash;
-	__u8 cut;      /* a header this parser wanted ends beyond data_end */
-	__u8 unparsed; /* all headers are there, but no IP is among them */
+	__u32 odd; /* enum odd, together; 0 for most packets: one test for all */
+};
+
+enum odd {
+	ODD_SAYS = 0x1ffff,     /* the frame's length by its IP header, where data_end is before that; or 0 */
+	ODD_CUT = 1 << 17,      /* a header this parser wanted ends beyond data_end */
+	ODD_UNPARSED = 1 << 18, /* all headers are there, but no IP is among them */
 };
 
 #define LOAD16(p) (*(const __u16 *)(p))
@@ -91,6 +96,17 @@ static __always_inline __u64 endpoint6(const void *addr, __u64 port)
 	return h ^ h >> 32 ^ port << 32;
 }
 
+/*
+ * Remembers what the IP header says of the length where the first buffer has less: a packet of
+ * several buffers, or one that is not whole. Padding makes frames longer than they say, never shorter.
+ */
+static __always_inline void measure(const void *data, const void *end,
+				    __u64 says, struct view *v)
+{
+	if (unlikely(says > (__u64)(end - data)))
+		v->odd |= says;
+}
+
 static __always_inline int has_ports(__u64 proto)
 {
 	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
@@ -108,7 +124,8 @@ static __always_inline __u32 parse_l4(const void *data, const void *end,
 
 	v->word |= proto << XRX_AT_L4_PROTO;
 	if (unlikely(l4 + 4 > end)) {
-		v->cut = has_ports(proto);
+		if (has_ports(proto))
+			v->odd |= ODD_CUT;
 		return 0;
 	}
 	v->word |= off << XRX_AT_L4_OFF;
@@ -130,16 +147,17 @@ static __always_inline void parse_ipv4(const void *data, const void *end,
 	__u16 frag;
 
 	if (unlikely(ip + IPV4_HLEN > end)) {
-		v->cut = 1;
+		v->odd |= ODD_CUT;
 		return;
 	}
 	ihl = *(const __u8 *)ip;
 	if (unlikely(ihl >> 4 != 4 || (ihl & 15) < 5)) {
-		v->unparsed = 1;
+		v->odd |= ODD_UNPARSED;
 		return;
 	}
 	ihl = (ihl & 15) * 4;
 	v->word |= 4ULL << XRX_AT_L3 | off << XRX_AT_L3_OFF;
+	measure(data, end, off + BE16(LOAD16(ip + 2)), v);
 	addrs = LOAD64(ip + 12);
 	proto = *(const __u8 *)(ip + 9);
 	frag = LOAD16(ip + 6);
@@ -153,7 +171,7 @@ static __always_inline void parse_ipv4(const void *data, const void *end,
 		proto = 0;
 	} else {
 		ports = parse_l4(data, end, off + ihl, proto, v);
-		if (likely(has_ports(proto) && !v->cut))
+		if (likely(has_ports(proto) && !(v->odd & ODD_CUT)))
 			v->word |= (__u64)XRX_FLAG_HASH_L4 << XRX_AT_FLAGS;
 	}
 	v->hash = flow_hash((__u32)addrs | (__u64)(ports & 0xffff) << 32,
@@ -171,14 +189,16 @@ static __always_inline void parse_ipv6(const void *data, const void *end,
 	int i;
 
 	if (unlikely(ip + IPV6_HLEN > end)) {
-		v->cut = 1;
+		v->odd |= ODD_CUT;
 		return;
 	}
 	if (unlikely(*(const __u8 *)ip >> 4 != 6)) {
-		v->unparsed = 1;
+		v->odd |= ODD_UNPARSED;
 		return;
 	}
 	v->word |= 6ULL << XRX_AT_L3 | l3_off << XRX_AT_L3_OFF;
+	/* Of a jumbogram (RFC 2675) the length here is 0: nothing is said, and none is missed. */
+	measure(data, end, off + BE16(LOAD16(ip + 4)), v);
 	proto = *(const __u8 *)(ip + 6);
 
 #pragma clang loop unroll(disable)
@@ -189,7 +209,7 @@ static __always_inline void parse_ipv6(const void *data, const void *end,
 		    proto != PROTO_DSTOPTS && proto != PROTO_FRAGMENT)
 			break;
 		if (ext + 8 > end) {
-			v->cut = 1;
+			v->odd |= ODD_CUT;
 			far = 1;
 			break;
 		}
@@ -228,7 +248,7 @@ static __always_inline void parse_ipv6(const void *data, const void *end,
 		ports = parse_l4(data, end, off, proto, v);
 		if (unlikely(frag))
 			ports = 0;
-		else if (likely(has_ports(proto) && !v->cut))
+		else if (likely(has_ports(proto) && !(v->odd & ODD_CUT)))
 			v->word |= (__u64)XRX_FLAG_HASH_L4 << XRX_AT_FLAGS;
 	}
 	v->hash = flow_hash(endpoint6(ip + 8, ports & 0xffff),
@@ -245,11 +265,10 @@ static __always_inline void parse(const void *data, const void *end,
 
 	v->word = 0;
 	v->hash = 0;
-	v->cut = 0;
-	v->unparsed = 0;
+	v->odd = 0;
 
 	if (unlikely(data + ETH_HLEN > end)) {
-		v->cut = 1;
+		v->odd |= ODD_CUT;
 		return;
 	}
 	type = LOAD16(data + 12);
@@ -259,7 +278,7 @@ static __always_inline void parse(const void *data, const void *end,
 		if (likely(type != ETH_8021Q && type != ETH_8021AD))
 			break;
 		if (data + off + VLAN_HLEN > end) {
-			v->cut = 1;
+			v->odd |= ODD_CUT;
 			break;
 		}
 		if (i == 0) {
@@ -276,8 +295,8 @@ static __always_inline void parse(const void *data, const void *end,
 		parse_ipv4(data, end, off, v);
 	else if (type == ETH_IPV6)
 		parse_ipv6(data, end, off, v);
-	else
-		v->unparsed = !v->cut;
+	else if (!(v->odd & ODD_CUT))
+		v->odd |= ODD_UNPARSED;
 
 	if (unlikely(!v->hash)) {
 		/* No IP to go by: both MACs and the EtherType in front of

@@ -102,11 +102,11 @@ const (
 // Catalog is everything that is counted, from the wire upwards.
 var Catalog = []Desc{
 	{Metric: "xrx_xdp_outcomes_total", Label: "reason", JSON: "xdp", Text: "xdp", Layer: layerXDP,
-		Help:   "Packets by what the XDP program did with them. Each is redirected, no_socket, not_matched or disabled; other reasons say more about those redirected.",
+		Help:   "Packets by what the XDP program did with them. Each is redirected, no_socket, not_matched or disabled; other reasons say more about those redirected, like truncated: shorter than their IP header says.",
 		wholes: func(s *Snapshot) map[string]uint64 { return s.XDP }},
 
 	{Metric: "xrx_interface_events_total", Label: "event", JSON: "events", Text: "events", Layer: layerNetlink,
-		Help:   "What happened to the interface while it was received from: link_down, link_up, program_detached and others.",
+		Help:   "What happened to the interface while it was received from: link_down, program_detached, frames_truncated and others.",
 		wholes: func(s *Snapshot) map[string]uint64 { return s.Events }},
 
 	{Metric: "xrx_kernel_rx_dropped_total", JSON: "kernel.rx_dropped", Text: "dropped", Layer: layerKernel,

@@ -151,6 +151,7 @@ type line struct {
 	Rx        struct{ Packets, Bytes uint64 }
 	Delivered struct{ Packets, Segments, Bytes uint64 }
 	XDP       map[string]uint64
+	Events    map[string]uint64
 	Ledger    map[string]int
 	Latency   *stats.Latency
 	Queues    []struct{ Rx struct{ Packets uint64 } }
@@ -532,5 +533,32 @@ func TestAnInterfaceThatIsDeletedEndsTheRunWithCode1AndTheSummary(t *testing.T) 
 		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("the run goes on although its interface has gone")
+	}
+}
+
+func TestRunSaysOnceThatFramesAreCut(t *testing.T) {
+	testnet.Require(t, "root", "veth")
+	n := testnet.New(t, testnet.Options{})
+	done, stdout, stderr, cancel := runTold(t, n, "--interval", "20ms", "--json")
+	stdout.await(t, "it receives", hasLine)
+	f := frames.UDP(netip.AddrPortFrom(n.A.IP4, 7), netip.AddrPortFrom(n.B.IP4, 9), make([]byte, 1400))
+	f.SrcMAC, f.DstMAC = n.A.MAC, n.B.MAC
+	frame, s := f.Append(nil), n.Sender()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(stderr.String(), "truncated"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing was said of frames that are cut: %q", stderr.String())
+		}
+		s.Send(frame[:1024], frame)
+	}
+	s.Send(frame[:1024])
+	cancel()
+	r := <-done
+	if r.code != 0 || strings.Count(r.stderr, "xrx: warning: b0: ") != 1 || !strings.Contains(r.stderr, "shorter than their IP length says, the last had 1024 bytes") {
+		t.Errorf("code %d, said %q", r.code, r.stderr)
+	}
+	all := parse(t, r.stdout)
+	last := all[len(all)-1]
+	if cut := last.XDP["truncated"]; cut == 0 || cut > last.XDP["redirected"] || last.Events["frames_truncated"] != 1 || last.Ledger["lost"] != 0 {
+		t.Errorf("summary %+v", last)
 	}
 }

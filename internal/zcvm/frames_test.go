@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"xrx"
+	"xrx/internal/afpacket"
 	"xrx/internal/frames"
 	"xrx/internal/gen"
 	"xrx/internal/netdev"
@@ -86,6 +88,63 @@ func TestChunksThatTheDriverWouldCutFramesForAreAvoidedOrNamed(t *testing.T) {
 			if got := len(notes) == 1 && strings.Contains(notes[0], "at most 1024 bytes"); got != named || (!named && len(notes) != 0) {
 				t.Errorf("driver %s: notes %q", i.Driver, notes)
 			}
+		})
+	}
+}
+
+// The packets themselves say what the driver does to them: those shorter than their IP length are counted and told of,
+// and whatever comes off the device is delivered.
+func TestADriverThatCutsFramesIsNamedByWhatItDelivers(t *testing.T) {
+	w := zeroCopyWire(t)
+	i, err := netdev.Get(w.iface.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const total = 256
+	for chunk, cuts := range map[int]bool{2048: i.Driver == "igb" || i.Driver == "igc", 4096: false} {
+		t.Run(fmt.Sprintf("chunks of %d", chunk), func(t *testing.T) {
+			var told []xrx.Event // by Run's goroutine, read after it
+			r := w.open(t, xrx.Config{ChunkSize: chunk, MultiBuffer: xrx.MultiBufferOff, OnEvent: func(e xrx.Event) {
+				if e.Kind == xrx.FramesTruncated {
+					told = append(told, e)
+				}
+			}})
+			st := w.stream()
+			st.Sizes = []int{w.iface.MTU + 14}
+			writer, err := gen.NewWriter(st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			socket, err := afpacket.NewSender(w.peer.Index, afpacket.SenderOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer socket.Close()
+			var bytes atomic.Uint64
+			running := run(t, r, xrx.Handler(func(p xrx.Packet) { bytes.Add(uint64(p.Len())) }))
+			for sent := uint64(1); sent <= total; sent++ {
+				frame := writer.Append(nil)
+				if _, err := socket.Send([][]byte{frame}); err != nil {
+					t.Fatal(err)
+				}
+				want := sent * uint64(len(frame))
+				eventually(t, "every byte of the frame has come", func() bool { return bytes.Load() >= want })
+			}
+			running.end()
+			s := r.Snapshot()
+			if q := s.Queues[0]; len(q.Drops) != 0 || q.Kernel.Lost() != 0 || q.Ledger.Lost != 0 {
+				t.Errorf("drops %v, kernel %+v, %v", q.Drops, q.Kernel, q.Ledger)
+			}
+			if !cuts {
+				if s.XDP["truncated"] != 0 || len(told) != 0 || s.XDP["redirected"] != total {
+					t.Errorf("driver %s: program counted %v, told %v: want every frame whole", i.Driver, s.XDP, told)
+				}
+				return
+			}
+			if s.XDP["truncated"] != total || s.XDP["redirected"] <= total || len(told) != 1 || !strings.Contains(told[0].Text, "cuts frames at 1024 bytes") || !strings.Contains(told[0].Text, "--chunk 4096") {
+				t.Errorf("driver %s: program counted %v, told %v: want %d cut at 1024 bytes, told once", i.Driver, s.XDP, told, total)
+			}
+			t.Logf("%v; %v", s.XDP, told)
 		})
 	}
 }
