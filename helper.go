@@ -17,6 +17,7 @@ type program interface {
 	SetMatch(*match.Expr) error
 	Counters() (bpf.Counters, error)
 	MetaRefused() bool
+	Truncated() int
 	Close() error
 }
 

@@ -3,6 +3,7 @@ package xrx_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"xrx/gro"
 	"xrx/internal/frames"
 	"xrx/internal/testnet"
+	"xrx/privsep"
 )
 
 // cutFrames are the segments of a TCP flow, and packets of others; of every fourth frame an end is missing, from one
@@ -128,5 +130,26 @@ func TestPaddedFramesAndThoseOverSeveralBuffersAreNotTakenForCut(t *testing.T) {
 	e, told := log.find(xrx.FramesTruncated, 1) // however short the run was
 	if s := r.Snapshot(); s.XDP["truncated"] != 1 || chains.Load() < 100 || !told || !strings.Contains(e.Text, fmt.Sprintf("1 packets so far were shorter than their IP length says, the last had %d bytes", cut)) {
 		t.Errorf("program counted %v, %d packets over several frames, told %q", s.XDP, chains.Load(), e.Text)
+	}
+}
+
+// Through a helper, the program and its word are another process's.
+func TestFramesThatAreCutAreToldOfThroughAHelperToo(t *testing.T) {
+	testnet.Require(t, "root", "veth", "afxdp")
+	n := testnet.New(t, testnet.Options{})
+	socket := serving(t, n, privsep.Policy{Interfaces: []string{n.B.Iface}, UIDs: []int{os.Getuid()}})
+	var log eventLog
+	r := open(t, n, &xrx.Config{Helper: socket, Frames: 512, OnEvent: log.on})
+	list, cut := cutFrames(n, 64)
+	var arrived atomic.Uint64
+	x := run(t, r, xrx.Handler(func(xrx.Packet) { arrived.Add(1) }))
+	windowed(t, sender(t, n), 64, 16, func(b []byte, i uint64) []byte { return append(b, list[i]...) }, arrived.Load)
+	eventually(t, patience, "all frames have arrived", func() bool { return arrived.Load() >= 64 })
+	if err := x.end(); err != nil {
+		t.Fatal(err)
+	}
+	e, told := log.find(xrx.FramesTruncated, 1)
+	if s := r.Snapshot(); s.XDP["truncated"] != uint64(len(cut)) || !told || !strings.Contains(e.Text, fmt.Sprintf("the last had %d bytes", len(list[63]))) {
+		t.Errorf("program counted %v, told %q: want %d of %d cut, the last to %d bytes", s.XDP, e.Text, len(cut), len(list), len(list[63]))
 	}
 }

@@ -115,7 +115,10 @@ func (p *Program) MetaRefused() bool { return sys.LoadUint32(p.told) != 0 }
 
 // Truncated returns how many bytes there were of the last packet that was shorter than its IP header says (Reason
 // Truncated), or 0 where all were whole since the program was loaded. It is one load too. Not to be called after Close.
-func (p *Program) Truncated() int { return int(sys.LoadUint32(p.told[4:])) } // struct xrx_told
+func (p *Program) Truncated() int { return truncated(p.told) }
+
+// truncated reads the second word of struct xrx_told.
+func truncated(told []byte) int { return int(sys.LoadUint32(told[4:])) }
 
 // Close detaches the program wherever it is still attached and unloads it. Closing again is no error.
 func (p *Program) Close() error {

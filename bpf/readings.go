@@ -15,7 +15,7 @@ type Readings struct {
 	told   []byte
 }
 
-// Share freezes the program's counters, and its word about metadata, so that from now on only the program itself
+// Share freezes the program's counters, and its word about metadata and packets that are cut, so that from now on only the program itself
 // writes them (BPF_MAP_FREEZE, Linux 5.2), and returns their descriptors, which stay the Program's.
 func (p *Program) Share() (counts, told int, err error) {
 	p.mu.Lock()
@@ -54,6 +54,9 @@ func (r *Readings) Counters() (Counters, error) { return readCounters(r.counts) 
 
 // MetaRefused is Program.MetaRefused.
 func (r *Readings) MetaRefused() bool { return sys.LoadUint32(r.told) != 0 }
+
+// Truncated is Program.Truncated.
+func (r *Readings) Truncated() int { return truncated(r.told) }
 
 // Close gives them back.
 func (r *Readings) Close() error { return errors.Join(r.counts.Close(), sys.Unmap(r.told)) }

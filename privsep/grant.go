@@ -184,6 +184,9 @@ func (g *Grant) Counters() (bpf.Counters, error) { return g.readings.Counters() 
 // MetaRefused is bpf.Program's.
 func (g *Grant) MetaRefused() bool { return g.readings.MetaRefused() }
 
+// Truncated is bpf.Program's.
+func (g *Grant) Truncated() int { return g.readings.Truncated() }
+
 // Close ends it; the helper then takes back what is not yet. Sockets that were taken stay open.
 func (g *Grant) Close() error {
 	g.mu.Lock()
