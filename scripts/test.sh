@@ -7,6 +7,7 @@ GO=${GO:-go}
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 failed=() skipped=()
+export GOFLAGS="${GOFLAGS-} -pgo=off" # the command's profile would have every dependency compiled twice
 
 # zc promises the zero-copy guest, the last tier; tests outside of it find it where XRX_ZC_IFACE names a real card.
 promised=,${XRX_REQUIRE-},
