@@ -40,6 +40,8 @@ func TestPerfScriptIsRead(t *testing.T) {
 func TestSamplesArePutDownToStages(t *testing.T) {
 	for _, c := range []struct{ source, symbol, want string }{
 		{"umem:Pool.Receive", "xrx.(*Queue).receive", "frame recovery"},
+		{"umem:Pool.ReceiveWhole", "xrx.(*Queue).Poll", "frame recovery"},
+		{"umem:slot", "xrx/umem.(*Pool).ReceiveWhole", "frame recovery"},
 		{"internal/ring:Consumer.Peek", "xrx.(*Queue).receive", "ring"},
 		{"internal/ring:Producer.Reserve", "xrx/fillring.(*Refiller).post", "refill"},
 		{"umem:Pool.Fill", "xrx/fillring.(*Refiller).post", "refill"},

@@ -29,7 +29,7 @@ var rules = []struct {
 	{"refill", regexp.MustCompile(`fillring[:.]|ring[:.]\(?\*?Producer|[:.)]Fill$|[:.)](Reclaim|Returned|giveBack|TakeBack)$`)},
 	{"GRO", regexp.MustCompile(`^(xrx/)?gro[:.]|internal/csum|[:.)](Append|Hold|moveRest|merge)$`)},
 	{"metadata", regexp.MustCompile(`[:.)](Meta|metaRefused|Distrust|Refused)$|MetaRefused|^(xrx/)?bpf[:.]`)},
-	{"frame recovery", regexp.MustCompile(`umem[:.].*[.)](Receive|ReceiveBatch|Chunk)$|umem.*receive|[:.)]assemble$`)},
+	{"frame recovery", regexp.MustCompile(`umem[:.].*[.)](Receive|ReceiveWhole|Chunk)$|umem.*receive|[:.)]assemble$`)},
 	{"ring", regexp.MustCompile(`ring[:.]\(?\*?Consumer|Queue\)?\.receive$`)},
 	{"delivery", regexp.MustCompile(`[:.)](Deliver|ReleaseLocal|Release|drop|freeChain|push|deliver|each|several|some|discharge|Drop)$|[:.)]delivered$|consumerFor|cmd/xrx:|main\.`)},
 	{"waiting", regexp.MustCompile(`[:.)](rest|sleep|patience|tell|wake|Wait|Sleep|Clear|now)$|internal/sys|syscall\.|x/sys/unix`)},
