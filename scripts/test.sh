@@ -41,7 +41,9 @@ skip() { skipped+=("$1 ($2)"); }
 
 # The tests that need root get it from EXEC; everything else ignores it. One package at a time: tests that hold the
 # receiver to a second, or feed it at full rate, should not share the processors with each other.
+# Compiling may be done for several packages at a time, so that comes first.
 gotest() { eval "$GO test $EXEC -p 1 -v -count=1 $*"; }
+race() { "$GO" build -race ./... && gotest -race -short ./...; }
 
 pure=(./umem ./fillring ./gro ./stats ./match ./metrics ./own ./steer ./txring ./consume/... ./internal/backlog ./internal/capture ./internal/csum
 	./internal/decode ./internal/fakekernel ./internal/frames ./internal/headers ./internal/ring ./internal/steering ./internal/tune)
@@ -50,7 +52,7 @@ tier 'vet' "$GO" vet ./...
 tier 'unit and veth' gotest ./...
 if [ "$(uname -m)" = x86_64 ] || [ "$(uname -m)" = aarch64 ]; then
 	if command -v gcc >/dev/null; then
-		tier 'race' gotest -race -short ./...
+		tier 'race' race
 	else
 		skip 'race' 'the race detector needs cgo and gcc: apt-get install gcc'
 	fi
