@@ -61,10 +61,11 @@ func (r *Receiver) Ledger() (l umem.Ledger) {
 const auditMost = 1 << 13
 
 func (q *Queue) ledger() umem.Ledger {
-	switch {
-	case q.pool == nil:
+	if q.pool == nil {
 		return q.final
-	case q.poller.mail.running && q.pool.Total() > auditMost:
+	}
+	q.pool.Reclaim() // what was released is home, also where nothing polls
+	if q.poller.mail.running && q.pool.Total() > auditMost {
 		return q.pool.Counts()
 	}
 	return q.pool.Audit()

@@ -28,7 +28,8 @@ func TestSoakForward(t *testing.T) {
 	stop := sync.OnceFunc(func() { close(quit); all.Wait() })
 	t.Cleanup(stop)
 	flaps := 0
-	all.Go(func() { flaps = w.flap(t, quit, rng) })
+	flapping := rand.New(rand.NewPCG(rng.Uint64(), 6)) // its goroutine's own
+	all.Go(func() { flaps = w.flap(t, quit, flapping) })
 	all.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
