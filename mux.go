@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"xrx/internal/headers"
 )
 
 // Mux is a Consumer that gives each packet to the handler that asked for its kind: what packet_type and inet_protos
@@ -71,7 +72,7 @@ func (m *Mux) EtherType(t uint16, h Handler) error {
 
 // Proto registers a handler for an IP protocol, IPv4 and IPv6. It is counted as "proto 17".
 func (m *Mux) Proto(number uint8, h Handler) error {
-	if extension(number) {
+	if headers.Extension(number) {
 		return m.refuse(fmt.Errorf("xrx: mux: %d is an IPv6 extension header: handlers are chosen by the protocol behind those", number))
 	}
 	return m.add(route{toProto, uint16(number)}, h)

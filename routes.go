@@ -1,6 +1,9 @@
 package xrx
 
-import "slices"
+import (
+	"slices"
+	"xrx/internal/headers"
+)
 
 // routes is a Mux's lookup, made once: dense by protocol, dense by the halves of a port, and a sorted list of the few
 // EtherTypes beside IP. Nothing in it changes, so goroutines share it. Values are handlers' numbers; 0 is "none".
@@ -85,9 +88,9 @@ func (t *routes) find(l layers) uint16 {
 	if l.known {
 		p := &t.sctp
 		switch l.proto {
-		case protoTCP:
+		case headers.TCP:
 			p = &t.tcp
-		case protoUDP:
+		case headers.UDP:
 			p = &t.udp
 		}
 		if p.any {

@@ -1,5 +1,6 @@
-// Package headers finds addresses, ports and TCP fields of a packet. It is for consumers: it believes no length that the
-// packet claims and no metadata, allocates nothing, and looks at the first buffer only.
+// Package headers finds addresses, ports and TCP fields of a packet (Packet), or only where its headers are, as the XDP
+// program does (Outline). It believes no length that a packet claims and no metadata, allocates nothing, and looks at the
+// first buffer only.
 package headers
 
 import (
