@@ -3,6 +3,7 @@ package umem
 import (
 	"strings"
 	"testing"
+	"xrx/internal/sys"
 )
 
 func TestEachMisuseOfAFramePanicsWithItsName(t *testing.T) {
@@ -121,7 +122,7 @@ func comesBack(t *testing.T, p *Pool) {
 	if h, f := p.Receive(descriptor(p.u, slot[0]), 60); h != nil || f != BadMagic || slot[0] != 0 {
 		t.Errorf("chunk %#x: frame %v, %v", slot[0], h, f)
 	}
-	if in, _ := p.ReceiveWhole([]Desc{{Addr: descriptor(p.u, slot[0]), Len: 60}}, nil); len(in) != 0 {
+	if in, _ := p.ReceiveWhole([]sys.XDPDesc{{Addr: descriptor(p.u, slot[0]), Len: 60}}, nil); len(in) != 0 {
 		t.Errorf("received at once with others: %v", in[0])
 	}
 	if l := p.Audit(); l.Lost != 1 || l.Filling != 0 {

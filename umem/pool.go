@@ -1,6 +1,10 @@
 package umem
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"xrx/internal/sys"
+)
 
 // Pool is the home of a queue's frames: a free list, newest first (a frame just released is the one still in cache), and a
 // return queue for releases from other goroutines, threaded through the hidden headers.
@@ -100,22 +104,12 @@ func (p *Pool) TakeBack() {
 	}
 }
 
-// Receive turns an rx descriptor into its frame: Filling becomes Received. addr is as the kernel wrote it: chunk base
-// plus offset, or base | offset<<48 for unaligned chunks (include/uapi/linux/if_xdp.h, XSK_UNALIGNED_BUF_OFFSET_SHIFT).
+// Receive turns an rx descriptor into its frame: Filling becomes Received. addr is as the kernel wrote it: see place.
 // A descriptor that can't be right is counted in Faults and yields nil: it never reaches a consumer, and its frame,
 // if it has one, stays what it was.
 func (p *Pool) Receive(addr uint64, length uint32) (*Header, Fault) {
 	u := p.u
-	var base, off uint64
-	if u.cfg.Unaligned {
-		base, off = addr&(1<<48-1), addr>>48
-		if base%u.stride != 0 { // some drivers add the offset to the base instead
-			base, off = base-base%u.stride, off+base%u.stride
-		}
-	} else {
-		off = addr & u.mask
-		base = addr &^ u.mask
-	}
+	base, off := u.place(addr)
 	if base >= u.end { // between the last chunk and the end of the mapping there may be room, but no chunk
 		return nil, p.fault(BadAddress)
 	}
@@ -146,19 +140,16 @@ func (h *Header) received(off uint64, length uint32) {
 }
 
 // ReceiveWhole is Receive for the common case, many at once: it appends to in the frames of the descriptors up to the
-// first that is refused, or is part of a longer packet, or is not for aligned chunks. That one is for Receive. It returns
-// in, and how many bytes the packets have.
-func (p *Pool) ReceiveWhole(descs []Desc, in []*Header) ([]*Header, uint64) {
+// first that is refused or is part of a longer packet. That one is for Receive. It returns in, and how many bytes the
+// packets have.
+func (p *Pool) ReceiveWhole(descs []sys.XDPDesc, in []*Header) ([]*Header, uint64) {
 	u := p.u
-	if u.cfg.Unaligned {
-		return in, 0
-	}
-	posted, mask, end, first := u.posted, u.mask, u.end, len(in)
+	posted, end, first := u.posted, u.end, len(in)
 	room, size, bytes := uint64(u.cfg.Headroom), uint64(u.cfg.ChunkSize), uint64(0)
 	for k := range descs {
 		d := &descs[k]
-		off, length := d.Addr&mask, uint64(d.Len)
-		base := d.Addr - off
+		base, off := u.place(d.Addr)
+		length := uint64(d.Len)
 		if base >= end || d.Options != 0 || off < room || off+length > size || !posted[slot(base)] {
 			break
 		}

@@ -66,11 +66,7 @@ func (u *Umem) Address(h *Header) uint64 {
 // nothing: the frame, if there is one, stays what it is.
 func (p *Pool) Completed(addr uint64) Fault {
 	u := p.u
-	base := addr &^ u.mask
-	if u.cfg.Unaligned {
-		base = addr & (1<<48 - 1)
-		base -= base % u.stride // the offset may have been added to the base
-	}
+	base, _ := u.place(addr)
 	if base >= u.end {
 		return p.unsent(BadAddress)
 	}

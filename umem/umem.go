@@ -168,6 +168,21 @@ func (u *Umem) State(h *Header) State {
 	return h.state
 }
 
+// place takes an address of a descriptor apart: chunk base plus offset, or base | offset<<48 for unaligned chunks
+// (include/uapi/linux/if_xdp.h, XSK_UNALIGNED_BUF_OFFSET_SHIFT). The base may be beyond the region.
+func (u *Umem) place(addr uint64) (base, off uint64) {
+	if u.cfg.Unaligned {
+		return u.placeUnaligned(addr)
+	}
+	return addr &^ u.mask, addr & u.mask
+}
+
+func (u *Umem) placeUnaligned(addr uint64) (base, off uint64) {
+	base, off = addr&(1<<48-1), addr>>48
+	rest := base % u.stride // not 0: some drivers add the offset to the base instead
+	return base - rest, off + rest
+}
+
 // slot is where a chunk stands in a table with one place for every 2048 bytes, which is the least that lies between
 // two chunks: found by a shift for chunks of any size.
 func slot(base uint64) uint64 { return base >> 11 }
