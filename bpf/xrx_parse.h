@@ -75,10 +75,15 @@ static __always_inline __u32 flow_hash(__u64 src, __u64 dst, __u64 proto)
 {
 	__u64 h;
 
-	if (symmetric && src > dst) {
-		h = src;
-		src = dst;
-		dst = h;
+	if (symmetric) {
+		/* A branch of its own, which the verifier takes out: the compiler would make one with the
+		 * comparison, and that one is taken for every other flow. */
+		asm volatile("");
+		if (src > dst) {
+			h = src;
+			src = dst;
+			dst = h;
+		}
 	}
 	h = (src ^ seed ^ proto << 48) * K1;
 	h = (h ^ h >> 32 ^ dst) * K2;
@@ -255,8 +260,44 @@ static __always_inline void parse_ipv6(const void *data, const void *end,
 			    endpoint6(ip + 24, ports >> 16), hash_proto);
 }
 
-static __always_inline void parse(const void *data, const void *end,
-				  struct view *v)
+/*
+ * Nearly every packet: TCP or UDP over IPv4 without options, tags or fragments, whole. One
+ * bounds check and few branches; 0 for any other packet, of which parse_rest() then makes
+ * the same as this would, and more.
+ */
+static __always_inline int parse_common(const void *data, const void *end,
+					struct view *v)
+{
+	const void *ip = data + ETH_HLEN;
+	__u64 addrs, proto;
+	__u32 ports;
+
+	if (unlikely(ip + IPV4_HLEN + 4 > end))
+		return 0;
+	if (unlikely((LOAD32(data + 12) & 0xffffff) != (ETH_IPV4 | 0x45 << 16)))
+		return 0;
+	proto = *(const __u8 *)(ip + 9);
+	if (unlikely(proto != PROTO_TCP && proto != PROTO_UDP))
+		return 0;
+	if (unlikely(LOAD16(ip + 6) & BE16(0x3fff)))
+		return 0;
+	if (unlikely(ETH_HLEN + BE16(LOAD16(ip + 2)) > (__u64)(end - data)))
+		return 0;
+	addrs = LOAD64(ip + 12);
+	ports = LOAD32(ip + IPV4_HLEN);
+	v->odd = 0;
+	v->word = proto << XRX_AT_L4_PROTO | (__u64)XRX_FLAG_HASH_L4 << XRX_AT_FLAGS |
+		  4ULL << XRX_AT_L3 | (__u64)ETH_HLEN << XRX_AT_L3_OFF |
+		  (__u64)(ETH_HLEN + IPV4_HLEN) << XRX_AT_L4_OFF;
+	if (symmetric)
+		v->word |= (__u64)XRX_FLAG_HASH_SYM << XRX_AT_FLAGS;
+	v->hash = flow_hash((__u32)addrs | (__u64)(ports & 0xffff) << 32,
+			    addrs >> 32 | (__u64)(ports >> 16) << 32, proto);
+	return 1;
+}
+
+static __always_inline void parse_rest(const void *data, const void *end,
+				       struct view *v)
 {
 	__u64 off = ETH_HLEN;
 	__u64 dst, src;
@@ -307,6 +348,13 @@ static __always_inline void parse(const void *data, const void *end,
 	}
 	if (symmetric)
 		v->word |= (__u64)XRX_FLAG_HASH_SYM << XRX_AT_FLAGS;
+}
+
+static __always_inline void parse(const void *data, const void *end,
+				  struct view *v)
+{
+	if (unlikely(!parse_common(data, end, v)))
+		parse_rest(data, end, v);
 }
 
 #endif
