@@ -36,8 +36,8 @@ func TestAPacketOfSeveralBuffersIsDeliveredWhole(t *testing.T) {
 						for s := range p.Segments() {
 							slices, bytes = slices+1, bytes+len(s)
 						}
-						if bytes != p.Len() || slices != max(1, (p.Len()+chunk-1)/chunk) || b.pool.In(umem.Delivered) != slices {
-							t.Errorf("%d bytes in %d slices, %d frames delivered", bytes, slices, b.pool.In(umem.Delivered))
+						if bytes != p.Len() || slices != max(1, (p.Len()+chunk-1)/chunk) || b.pool.Audit().Delivered != slices {
+							t.Errorf("%d bytes in %d slices, %d frames delivered", bytes, slices, b.pool.Audit().Delivered)
 						}
 					}
 					b.arrive(t, plain(1, 60), long, short)

@@ -52,11 +52,14 @@ type Queue struct {
 // supplied with frames. It returns how many packets it took; a full budget means that more may wait.
 func (q *Queue) Poll(budget int) int {
 	q.pool.Reclaim() // frames that other goroutines released come home
-	q.fill.Refill()  // the kernel first: consumption may take its time
+	q.fill.Prepare() // the ring's cache lines come over from the kernel's processor meanwhile
 	n := q.receive(budget)
+	q.fill.Publish() // the kernel first: consumption may take its time
 	ready := q.merge(n, budget)
 	q.hand(ready)
-	q.fill.Refill() // what was just released is still in cache
+	if n < budget {
+		q.fill.Refill() // what was just released is still in cache
+	}
 	q.n.count(n, budget)
 	return n
 }
@@ -161,18 +164,27 @@ func (q *Queue) deliver(ready []*umem.Header) {
 // each hands packets to the handler. They come back here and are free at once. It returns how many are done with: all,
 // or those up to one that panicked.
 func (q *Queue) each(ready []*umem.Header) (done int) {
-	whole, gen := false, uint32(0)
+	whole, gen, lent, regained := false, uint32(0), 0, 0
 	defer func() {
+		q.pool.Settle(lent, regained)
 		if !whole {
 			q.caught(recover(), ready, done, gen)
 		}
 	}()
 	for i, h := range ready {
-		q.pool.Deliver(h)
+		if h.Lend() {
+			lent++
+		} else {
+			q.pool.Deliver(h)
+		}
 		q.n.delivered(h)
 		done, gen = i+1, h.Gen()
 		q.handle(Packet{h, q, gen})
-		q.pool.ReleaseLocal(h, gen)
+		if q.pool.Regain(h, gen) {
+			regained++
+		} else {
+			q.pool.ReleaseLocal(h, gen)
+		}
 	}
 	whole = true
 	return done
@@ -188,11 +200,17 @@ func (q *Queue) several(ready []*umem.Header) (done int) {
 	}()
 	done = min(len(ready), cap(q.out))
 	q.out = q.out[:done]
+	lent := 0
 	for i, h := range ready[:done] {
-		q.pool.Deliver(h)
+		if h.Lend() {
+			lent++
+		} else {
+			q.pool.Deliver(h)
+		}
 		q.n.delivered(h)
 		q.out[i] = Packet{h, q, h.Gen()}
 	}
+	q.pool.Settle(lent, 0)
 	q.batch(q.out)
 	whole = true
 	return done

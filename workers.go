@@ -48,7 +48,10 @@ func newOutlet(workers int) *outlet {
 // handOver gives each packet to the worker of its flow, or drops it where that one's backlog or quota is full.
 func (q *Queue) handOver(ready []*umem.Header) {
 	o := q.outlet
-	for _, h := range ready {
+	for i, h := range ready {
+		if i+metaAhead < len(ready) {
+			ready[i+metaAhead].Fetch(0)
+		}
 		w := steer.Of(q.flow(h), len(o.feeds))
 		owner := umem.Owner(w + 1)
 		switch {
@@ -66,6 +69,9 @@ func (q *Queue) handOver(ready []*umem.Header) {
 	}
 	o.port.Flush()
 }
+
+// metaAhead is how many packets before its turn a packet's metadata is asked for: another processor wrote it.
+const metaAhead = 8
 
 // flow returns a packet's flow hash: the XDP program's, or the same calculated here where its metadata is missing.
 func (q *Queue) flow(h *umem.Header) uint32 {

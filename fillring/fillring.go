@@ -27,12 +27,13 @@ type Stats struct {
 
 // Refiller posts the free frames of one pool to one fill ring. Its methods belong to the queue's goroutine.
 type Refiller struct {
-	Stats   Stats
-	ring    *ring.Producer[uint64]
-	pool    *umem.Pool
-	want    int  // frames that should be with the kernel: the ring's size, or all there are
-	quarter int  // refill when at least this many are missing
-	short   bool // in a spell of Short
+	Stats    Stats
+	ring     *ring.Producer[uint64]
+	pool     *umem.Pool
+	want     int  // frames that should be with the kernel: the ring's size, or all there are
+	quarter  int  // refill when at least this many are missing
+	short    bool // in a spell of Short
+	prepared bool // addresses are written that Publish has not shown yet
 }
 
 // New makes the refiller of a ring. The ring must be empty.
@@ -43,15 +44,33 @@ func New(r *ring.Producer[uint64], p *umem.Pool) *Refiller {
 
 // Refill posts frames if a quarter of the ring or more is unused, and reports whether it published any.
 func (r *Refiller) Refill() bool {
+	r.Prepare()
+	return r.Publish()
+}
+
+// Prepare writes the addresses of frames into the ring if a quarter of it or more is unused. The kernel sees them after
+// Publish. It was the kernel that touched these cache lines last, and they take their time to come over from its
+// processor: who does something else before Publish, which has to wait for them, has that for nothing (docs/adr/0013).
+func (r *Refiller) Prepare() {
 	missing := r.want - r.pool.In(umem.Filling)
 	if missing < r.quarter {
 		r.short = false
-		return false
+		return
 	}
-	return r.post(missing)
+	r.post(missing)
 }
 
-func (r *Refiller) post(missing int) bool {
+// Publish shows the kernel what Prepare has written, and reports whether there was anything.
+func (r *Refiller) Publish() bool {
+	if !r.prepared {
+		return false
+	}
+	r.prepared = false
+	r.ring.Submit()
+	return true
+}
+
+func (r *Refiller) post(missing int) {
 	if r.Stats.Posted > 0 && !r.short && r.pool.In(umem.Free) > 0 && r.ring.Level() == 0 {
 		r.Stats.Empty++
 	}
@@ -66,7 +85,7 @@ func (r *Refiller) post(missing int) bool {
 		posted += n
 	}
 	if posted > 0 {
-		r.ring.Submit()
+		r.prepared = true
 		r.Stats.Posted += uint64(posted)
 		r.Stats.Batches++
 	}
@@ -75,7 +94,6 @@ func (r *Refiller) post(missing int) bool {
 		r.Stats.Short++
 	}
 	r.short = short
-	return posted > 0
 }
 
 // NeedWakeup reports whether the driver waits to be told about new frames.

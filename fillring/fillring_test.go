@@ -304,3 +304,24 @@ func TestKernelQueueAndConsumersRunAtOnce(t *testing.T) {
 		t.Fatal(b.kernel)
 	}
 }
+
+func TestWhatIsPreparedIsTheKernelsOnceItIsPublished(t *testing.T) {
+	b := newBench(t, 16, 8)
+	if b.Publish() {
+		t.Error("published before anything was prepared")
+	}
+	b.Prepare()
+	if n := b.kernel.Receive(fakekernel.Packet{Data: make([]byte, 60)}); n != 0 {
+		t.Errorf("the kernel took %d frames that were not published", n)
+	}
+	b.Prepare() // nothing is missing: what was prepared counts
+	b.balance()
+	if got := b.Stats; got.Posted != 8 || got.Batches != 1 {
+		t.Errorf("prepared twice: %+v", got)
+	}
+	if !b.Publish() || b.Publish() {
+		t.Error("want one publication")
+	}
+	b.drop(b.arrive(1))
+	b.balance()
+}

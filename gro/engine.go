@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"xrx/umem"
 )
@@ -14,6 +15,8 @@ type Engine struct {
 	u   *umem.Umem
 	cfg Config
 	off int // Umem.PacketOffset: where a packet starts that has metadata in front of it
+
+	reach int // bytes of a packet that are read, at most
 
 	// Table of held packets, by flow: heads are the buckets, ents the held packets, both linked by index. Index 0 is
 	// "none", and the anchor of the list by age: ents[0].newer is the oldest held packet, ents[0].older the youngest.
@@ -50,6 +53,9 @@ func New(p *umem.Pool, cfg Config) (*Engine, error) {
 	e := &Engine{p: p, u: p.Umem(), cfg: cfg, off: p.Umem().PacketOffset()}
 	e.maxSize, e.maxSegs = uint32(cfg.MaxSize), uint32(cfg.MaxSegs)
 	e.keepSegs = [2]uint32{e.maxSegs, min(e.maxSegs, udpCount-1)}
+	if e.reach = math.MaxInt; cfg.Verify == VerifyOff {
+		e.reach = headersReach
+	}
 	if e.mtu = cfg.MTU; e.mtu == 0 {
 		e.mtu = 1 << 30
 	}

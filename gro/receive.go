@@ -2,11 +2,29 @@ package gro
 
 import "xrx/umem"
 
+// A packet is asked for before its turn: the processor that brought it wrote its bytes last, and all of them are read for
+// the checksum (docs/adr/0013). So many packets ahead at most, and no more bytes than about so many, which is as
+// much as is on its way at a time.
+const (
+	aheadMost  = 8
+	aheadBytes = 4096
+)
+
+// headersReach is how much of a packet is read where no checksum is verified.
+const headersReach = 128
+
 // Receive takes packets in the order in which they arrived: frames in state Received, alone or with a chain of
 // Fragments. Each is merged, held or put into Out.
 func (e *Engine) Receive(batch []*umem.Header) {
 	pk := &e.pk
-	for _, h := range batch {
+	next, coming := 0, 0
+	for i, h := range batch {
+		for next < len(batch) && next-i <= aheadMost && coming < aheadBytes {
+			coming += int(batch[next].Len)
+			batch[next].Fetch(e.reach)
+			next++
+		}
+		coming -= int(h.Len)
 		switch e.plain(h, pk) {
 		case settled:
 			continue

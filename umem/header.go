@@ -74,15 +74,17 @@ type Header struct {
 	Skip    uint16 // gro: bytes of its own headers that a Segment hides (they stay in memory: Resegment needs them)
 	Segs    uint16 // gro, heads only: packets that arrived on the wire for this one; 1 for a packet that is alone
 	GSOSize uint16 // gro, heads only: layer 4 payload of the first segment; 0 when Segs is 1
-	home    uint16 // Split only: index of the pool that the frame returns to
-	state   State  // pool's goroutine; Free also while the frame is posted: see Umem.State
-	Kind    Kind   // pool's goroutine
-	Csum    Csum   // pool's goroutine
-	_       uint8
-	Bufs    uint16 // pool's goroutine, heads only: frames of the packet, this one included
-	owner   Owner  // pool's goroutine, heads only: the account that the packet is charged to; 0 when it is not
-	charge  uint16 // pool's goroutine, heads only: how many frames it was charged for
-	_       [4]byte
+
+	Bufs  uint16 // pool's goroutine, heads only: frames of the packet, this one included
+	state State  // pool's goroutine; Free also while the frame is posted: see Umem.State
+	Kind  Kind   // pool's goroutine
+	Csum  Csum   // pool's goroutine
+	_     [3]uint8
+
+	home   uint16 // Split only: index of the pool that the frame returns to
+	owner  Owner  // pool's goroutine, heads only: the account that the packet is charged to; 0 when it is not
+	charge uint16 // pool's goroutine, heads only: how many frames it was charged for
+	_      [2]uint8
 
 	// Scratch is written by gro while the frame is Received or Held; Resegment reads it after delivery.
 	Scratch [64]byte

@@ -1,6 +1,10 @@
 package umem
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"xrx/internal/prefetch"
+)
 
 // MetaFlags say what the fields of Meta hold and where they come from. Same bits as XRX_FLAG_* in bpf/.
 type MetaFlags uint8
@@ -56,3 +60,7 @@ func (h *Header) Meta(expected int) (m Meta) {
 	m.L3, m.L3Off, m.L4Off, m.L4Proto = b[15], b[16], b[17], b[18]
 	return m
 }
+
+// Fetch asks for the packet's metadata and its first n bytes, which will be read soon. They were written by the processor
+// that brought the packet (docs/adr/0013).
+func (h *Header) Fetch(n int) { prefetch.Lines(h.Before(64), 64+min(n, int(h.Len))) }

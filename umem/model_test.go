@@ -111,8 +111,7 @@ func (m *model) step(q, op int) {
 	case 8:
 		if k := m.pick(m.hand[q]); k != nil {
 			h := m.u.Frame(k.frames[0])
-			m.logf("deliver %v", k.frames)
-			p.Deliver(h)
+			m.deliver(p, k, h)
 			k.refs, k.gen = 1, h.Gen()
 			m.move(k.frames, Delivered)
 			m.hand[q] = remove(m.hand[q], k)
@@ -152,6 +151,24 @@ func (m *model) step(q, op int) {
 		}
 		m.completeWrong(q)
 	}
+}
+
+// deliver lends what can be lent, half of the time.
+func (m *model) deliver(p *Pool, k *packet, h *Header) {
+	if m.next(2) == 0 {
+		want := len(k.frames) == 1 && m.state[k.frames[0]] == Received
+		lent := h.Lend()
+		m.logf("lend %v: %v", k.frames, lent)
+		if lent != want {
+			m.failf("lent is %v, want %v", lent, want)
+		}
+		if lent {
+			p.Settle(1, 0)
+			return
+		}
+	}
+	m.logf("deliver %v", k.frames)
+	p.Deliver(h)
 }
 
 func (m *model) send(q int) {
@@ -314,8 +331,28 @@ func (m *model) release(q int, release func(*Header, uint32)) {
 }
 
 func (m *model) releaseLocal(q int) {
-	if k := m.pick(m.out[q]); k != nil && m.unref(q, k, m.pools[q].ReleaseLocal) {
+	if k := m.pick(m.out[q]); k != nil && m.unref(q, k, m.regain(q, k)) {
 		m.move(k.frames, Free)
+	}
+}
+
+// regain is ReleaseLocal as a queue does it, half of the time: Regain where that can be.
+func (m *model) regain(q int, k *packet) func(*Header, uint32) {
+	p := m.pools[q]
+	if m.next(2) == 0 {
+		return p.ReleaseLocal
+	}
+	return func(h *Header, gen uint32) {
+		regained := p.Regain(h, gen)
+		m.logf("regain: %v", regained)
+		if want := len(k.frames) == 1 && k.refs == 1 && h.owner == 0; regained != want {
+			m.failf("regained is %v, want %v", regained, want)
+		}
+		if !regained {
+			p.ReleaseLocal(h, gen)
+			return
+		}
+		p.Settle(0, 1)
 	}
 }
 
