@@ -24,7 +24,7 @@ type Config struct {
 	Unaligned  bool // unaligned chunk mode
 	HugePages  bool // 2 MiB pages, with a fallback that Mode.Notes names
 	SharedUmem bool // one UMEM for all queues, each with its part of it and rings of its own (XDP_SHARED_UMEM), instead of one per queue
-	RingSize   int  // descriptors in the fill ring, a power of two; default half of Frames, rounded down
+	RingSize   int  // descriptors in the fill ring, a power of two; default see rings
 	RxSize     int  // descriptors in the rx ring, a power of two; default RingSize
 
 	Attach       bpf.Mode    // how the XDP program is attached: bpf.Auto (default), bpf.Native, bpf.Generic
@@ -62,28 +62,42 @@ type Config struct {
 	Backlog int // packets of each queue that may wait for a worker, a power of two; default up to three quarters of Quota
 	Quota   int // frames of each queue that the consumer, or each worker, may hold: beyond it gets no more packets. Default: no limit; with Workers an equal share of what the fill ring leaves, negative = no limit
 
+	posted int  // frames to keep posted; 0: as many as the fill ring takes
+	sends  bool // frames are for sending too
+
 	CloseTimeout time.Duration // how long Run waits for workers, and Close for packets that consumers hold; default 2s
 }
 
 // maxWorkers bounds Config.Workers: beyond some dozens a queue's poll would spend its time on waking them.
 const maxWorkers = 256
 
+// rings is the default of RingSize, and how many frames to keep posted: half of the frames, rounded down to a power of
+// two; but three quarters of them where the queue sleeps while packets gather, and whatever wakes it late costs packets that
+// find no frame (docs/adr/0016). What is left is for GRO and the consumer.
+func (c *Config) rings() (size, posted int) {
+	half := 1 << max(0, bits.Len(uint(max(0, c.Frames)))-2)
+	if c.Busy || c.Gather < 0 || c.Workers > 0 || c.sends {
+		return half, 0
+	}
+	return 2 * half, max(1, c.Frames*3/4)
+}
+
 // Validate fills in the defaults and says what is wrong, if anything. Open calls it.
 func (c *Config) Validate() error {
 	if c.Frames == 0 {
 		c.Frames = 4096
-	}
-	if c.RingSize == 0 {
-		c.RingSize = 1 << max(0, bits.Len(uint(max(0, c.Frames)))-2)
-	}
-	if c.RxSize == 0 {
-		c.RxSize = c.RingSize
 	}
 	if c.Budget == 0 {
 		c.Budget = 64
 	}
 	if c.Gather == 0 {
 		c.Gather = 150 * time.Microsecond
+	}
+	if c.RingSize == 0 {
+		c.RingSize, c.posted = c.rings()
+	}
+	if c.RxSize == 0 {
+		c.RxSize = c.RingSize
 	}
 	if c.BusyBudget == 0 {
 		c.BusyBudget = min(c.Budget, math.MaxUint16)

@@ -78,6 +78,7 @@ func OpenForward(in, out string, cfg *ForwardConfig) (*Forwarder, error) {
 
 // prepare validates, and settles what both sides must agree on.
 func (c *ForwardConfig) prepare(in, out string) error {
+	c.sends = true
 	if err := c.Validate(); err != nil {
 		return err
 	}

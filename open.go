@@ -173,6 +173,9 @@ func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 		return fmt.Errorf("xrx: queue %d: %w", q.id, err)
 	}
 	q.fill = fillring.New(q.sock.Fill, q.pool)
+	if r.cfg.posted > 0 {
+		q.fill.Keep(r.cfg.posted)
+	}
 	q.fill.Refill()
 	stage.At("filled")
 	tried, err := q.sock.Bind(r.cfg.Bind, r.link.Mode() == bpf.Native)

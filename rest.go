@@ -24,6 +24,9 @@ func (p *poller) rest(idle int) error {
 	p.queues[0].n.sleeps++
 	patience := p.patience()
 	if d := min(patience, p.gather.sleep(now(), p.packets())); d > 0 {
+		for _, q := range p.queues {
+			q.fill.TopUp() // nobody refills for a while
+		}
 		if err := p.tell(); err != nil {
 			return err
 		}

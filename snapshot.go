@@ -77,7 +77,7 @@ func (q *Queue) snapshot() stats.Queue {
 		Polls: q.n.polls, Squeezes: q.n.squeezes, Sleeps: q.n.sleeps, Wakeups: q.n.wakeups,
 		OutPackets: q.n.outPackets, OutSegments: q.n.outSegments, OutBytes: q.n.outBytes,
 		FillPosted: q.fill.Stats.Posted, FillEmpty: q.fill.Stats.Empty, FillShort: q.fill.Stats.Short,
-		FillSize: q.cfg.RingSize, Ledger: q.ledger(), Drops: map[string]uint64{},
+		FillSize: q.fill.Want(), Ledger: q.ledger(), Drops: map[string]uint64{},
 	}
 	for f, n := range q.faults() {
 		if n > 0 {

@@ -42,7 +42,17 @@ func New(r *ring.Producer[uint64], p *umem.Pool) *Refiller {
 	return &Refiller{ring: r, pool: p, want: want, quarter: max(1, want/4)}
 }
 
-// Refill posts frames if a quarter of the ring or more is unused, and reports whether it published any.
+// Keep says how many frames should be with the kernel, where that is less than the ring takes.
+func (r *Refiller) Keep(frames int) {
+	r.want = min(r.want, frames)
+	r.quarter = max(1, r.want/4)
+}
+
+// Want returns how many frames should be with the kernel.
+func (r *Refiller) Want() int { return r.want }
+
+// Refill posts frames if a quarter of the ring or more is unused, and reports whether it published any. (Of the ring
+// means here: of the frames that should be in it.)
 func (r *Refiller) Refill() bool {
 	r.Prepare()
 	return r.Publish()
@@ -58,6 +68,14 @@ func (r *Refiller) Prepare() {
 		return
 	}
 	r.post(missing)
+}
+
+// TopUp posts all that is missing, however little: before a sleep, when nobody will refill for a while.
+func (r *Refiller) TopUp() {
+	if missing := r.want - r.pool.In(umem.Filling); missing > 0 {
+		r.post(missing)
+	}
+	r.Publish()
 }
 
 // Publish shows the kernel what Prepare has written, and reports whether there was anything.

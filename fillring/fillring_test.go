@@ -325,3 +325,42 @@ func TestWhatIsPreparedIsTheKernelsOnceItIsPublished(t *testing.T) {
 	b.drop(b.arrive(1))
 	b.balance()
 }
+
+func TestAToppedUpRingLacksNothing(t *testing.T) {
+	b := newBench(t, 16, 8)
+	b.Refill()
+	b.drop(b.arrive(1))
+	if b.Refill() {
+		t.Error("refilled for one frame of eight")
+	}
+	b.TopUp()
+	if n := b.pool.In(umem.Filling); n != 8 || b.Level() != 8 {
+		t.Errorf("topped up to %d frames, %d in the ring, want 8", n, b.Level())
+	}
+	if b.TopUp(); b.Stats.Batches != 2 {
+		t.Errorf("topped up a full ring: %+v", b.Stats)
+	}
+	b.balance()
+}
+
+func TestARingIsFilledAsFarAsWasSaid(t *testing.T) {
+	b := newBench(t, 16, 16)
+	b.Keep(12)
+	b.Keep(100) // more than there are: no change
+	if b.Refill(); b.pool.In(umem.Filling) != 12 || b.Want() != 12 {
+		t.Errorf("%d frames posted, want %d, said 12", b.pool.In(umem.Filling), b.Want())
+	}
+	hs := b.arrive(2)
+	if b.Refill() {
+		t.Error("refilled for less than a quarter of 12")
+	}
+	hs = append(hs, b.arrive(1)...)
+	if !b.Refill() || b.pool.In(umem.Filling) != 12 {
+		t.Errorf("not refilled for a quarter: %d frames posted", b.pool.In(umem.Filling))
+	}
+	if b.Stats.Short != 0 || b.Stats.Empty != 0 {
+		t.Errorf("frames are left, and the ring was never empty: %+v", b.Stats)
+	}
+	b.drop(hs)
+	b.balance()
+}

@@ -126,7 +126,7 @@ var Catalog = []Desc{
 		Help:  "Frames that wait in the fill ring for the kernel.",
 		queue: func(q *Queue) float64 { return float64(q.FillLevel) }},
 	{Metric: "xrx_fill_size_frames", JSON: "fill.size", Text: "fill ring", Layer: layerFill, Kind: Gauge,
-		Help:  "Frames that the fill ring has room for.",
+		Help:  "Frames that should wait in it, at most.",
 		queue: func(q *Queue) float64 { return float64(q.FillSize) }},
 	{Metric: "xrx_fill_posted_frames_total", JSON: "fill.posted", Layer: layerFill,
 		Help:  "Frames given to the kernel.",
