@@ -24,6 +24,7 @@ type cell struct {
 	Batch      float64 `json:"batch"`
 	Syscalls   float64 `json:"syscalls_per_packet"`
 	Others     float64 `json:"others_percent"`
+	Crossing   float64 `json:"crossing_ns"` // median of the samples'
 }
 
 func (c *cell) add(s rig.Sample) {
@@ -40,6 +41,7 @@ func (c *cell) add(s rig.Sample) {
 	c.Busy = of(func(s rig.Sample) float64 { return 100 * s.CPU / s.Seconds }).Median()
 	c.Batch = of(func(s rig.Sample) float64 { return s.Batch }).Median()
 	c.Others = of(rig.Sample.Disturbed).Median()
+	c.Crossing = of(func(s rig.Sample) float64 { return s.Crossing }).Median()
 	c.Syscalls = of(func(s rig.Sample) float64 { return s.Syscalls }).Median()
 }
 
@@ -75,7 +77,7 @@ func (r *result) print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d CPUs, Linux %s, %s, %s, xrx %s, load %s\n", m.CPU, m.CPUs, m.Kernel, m.Go, m.Date.Format("2006-01-02 15:04 MST"), m.Commit, m.Load)
 	for _, l := range r.Loads {
 		fmt.Fprintf(w, "\n%s: %s, %s, %d B, %d flows, %d in a row\n", l.Name, l.Engine, l.Proto, l.Size, l.Flows, l.Burst)
-		fmt.Fprintf(w, "  %-44s%16s%9s%18s%7s%8s%14s%10s\n", "", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "syscalls/pkt", "others %")
+		fmt.Fprintf(w, "  %-44s%16s%9s%18s%7s%8s%14s%10s%10s\n", "", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "syscalls/pkt", "others %", "line ns")
 		for _, c := range r.Cells {
 			if c.Load == l.Name {
 				c.print(w)
@@ -100,8 +102,8 @@ func (c *cell) print(w io.Writer) {
 	if c.Samples[0].Counted {
 		calls = fmt.Sprintf("%.4f", c.Syscalls)
 	}
-	fmt.Fprintf(w, "  %-44s%16s%9.2f%18s%7.0f%8s%14s%10.0f\n", c.Receiver, fmt.Sprintf("%.0f ±%-4.0f", c.KPPS, c.KPPSSpread), c.Loss,
-		fmt.Sprintf("%.1f ±%-4.1f", c.NS, c.NSSpread), c.Busy, batch, calls, c.Others)
+	fmt.Fprintf(w, "  %-44s%16s%9.2f%18s%7.0f%8s%14s%10.0f%10.0f\n", c.Receiver, fmt.Sprintf("%.0f ±%-4.0f", c.KPPS, c.KPPSSpread), c.Loss,
+		fmt.Sprintf("%.1f ±%-4.1f", c.NS, c.NSSpread), c.Busy, batch, calls, c.Others, c.Crossing)
 	if c.Failed != "" {
 		fmt.Fprintf(w, "  %-44s failed in a round: %s\n", "", c.Failed)
 	}

@@ -31,6 +31,7 @@ type cell struct {
 	Busy     float64 `json:"cpu_percent"`
 	Batch    float64 `json:"batch"`
 	Syscalls float64 `json:"syscalls_per_packet"`
+	Crossing float64 `json:"crossing_ns"`
 	Failed   string  `json:"failed"`
 	Samples  []struct {
 		Counted bool `json:"syscalls_counted"`
@@ -86,7 +87,7 @@ func receivers(dir string, loads []string) (string, error) {
 	var b strings.Builder
 	b.WriteString(r.Machine.from("rx.json", fmt.Sprintf("median of %d rounds of %g s ± half of the quartiles' distance", r.Rounds, r.Seconds)))
 	for _, load := range loads {
-		t := table("", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "system calls/packet")
+		t := table("", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "system calls/packet", "line, ns")
 		n := 0
 		for _, c := range r.Cells {
 			if c.Load != load {
@@ -94,17 +95,20 @@ func receivers(dir string, loads []string) (string, error) {
 			}
 			n++
 			if len(c.Samples) == 0 {
-				t.row(c.Receiver, "failed: "+strings.ReplaceAll(c.Failed, "\n", " "), "", "", "", "", "")
+				t.row(c.Receiver, "failed: "+strings.ReplaceAll(c.Failed, "\n", " "), "", "", "", "", "", "")
 				continue
 			}
-			batch, calls := "", ""
+			batch, calls, line := "", "", ""
+			if c.Crossing > 0 {
+				line = num(c.Crossing, 0)
+			}
 			if c.Batch > 0 {
 				batch = num(c.Batch, 1)
 			}
 			if c.Samples[0].Counted {
 				calls = num(c.Syscalls, 4)
 			}
-			t.row(c.Receiver, spread(c.KPPS, c.KPPSHalf, 0), num(c.Loss, 2), spread(c.NS, c.NSHalf, 1), num(c.Busy, 0), batch, calls)
+			t.row(c.Receiver, spread(c.KPPS, c.KPPSHalf, 0), num(c.Loss, 2), spread(c.NS, c.NSHalf, 1), num(c.Busy, 0), batch, calls, line)
 		}
 		if n > 0 {
 			fmt.Fprintf(&b, "%s\n\n%s\n", r.describe(load), t)

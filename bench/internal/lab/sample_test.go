@@ -1,6 +1,9 @@
 package lab
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 func TestMedianAndSpread(t *testing.T) {
 	for _, c := range []struct {
@@ -24,5 +27,20 @@ func TestInterruptedBurstsAreRemoved(t *testing.T) {
 	mean, removed := Kept([]int64{10, 12, 4000, 11, 40, 11})
 	if want := (10 + 12 + 11 + 40 + 11) / 5.0; mean != want || removed != 1 {
 		t.Errorf("got mean %v without %d, want %v without 1", mean, removed, want)
+	}
+}
+
+func TestACrossingTakesTime(t *testing.T) {
+	if got := Crossing(0, 0); got != 0 {
+		t.Errorf("from a processor to itself: %v ns", got)
+	}
+	if got := Crossing(0, 1<<20); got != 0 {
+		t.Errorf("to a processor that is not there: %v ns", got)
+	}
+	if runtime.NumCPU() < 2 {
+		t.Skip("needs two processors")
+	}
+	if got := Crossing(0, 1); got < 5 || got > 1e6 {
+		t.Errorf("%v ns: no line is as fast or as slow", got)
 	}
 }

@@ -3,6 +3,8 @@ package rig
 import (
 	"errors"
 	"time"
+
+	"xrx/bench/internal/lab"
 )
 
 // settle is how long a receiver may take for what is in its rings when the source has ended. No receiver tells from the
@@ -29,6 +31,7 @@ func (g *Rig) Undisturbed(rx Receiver, l Load) (best Sample, err error) {
 
 // Measure is one receiver under one load, once.
 func (g *Rig) Measure(rx Receiver, l Load) (s Sample, err error) {
+	crossing := lab.Crossing(g.SourceCPU, g.CPU)
 	w, err := rx.Start()
 	if err != nil {
 		return s, err
@@ -48,7 +51,7 @@ func (g *Rig) Measure(rx Receiver, l Load) (s Sample, err error) {
 	if out.Frames == 0 {
 		return s, errors.New("nothing was sent")
 	}
-	s = Sample{Sent: out.Frames, Received: c.Packets, Seconds: out.Elapsed, CPU: (after - before).Seconds(), Counted: !c.unknown,
+	s = Sample{Sent: out.Frames, Received: c.Packets, Seconds: out.Elapsed, CPU: (after - before).Seconds(), Counted: !c.unknown, Crossing: crossing,
 		Latency: c.Latency, Late: out.Late}
 	if _, ok := rx.(ceiling); !ok { // which has no processor that others could take
 		s.Others = max(0, 100*(busyAfter-busy-(after-before)).Seconds()/took.Seconds())

@@ -14,6 +14,8 @@ type Sample struct {
 	// What other programs took meanwhile: of the receiver's processor, and of the source's.
 	Others       float64 `json:"others_percent"`
 	SourceOthers float64 `json:"source_others_percent"`
+	// How long a cache line took between the source's and the receiver's processor and back, right before: lab.Crossing.
+	Crossing float64 `json:"crossing_ns"`
 	// With stamps: the packets' ages, and by how much the source was late itself.
 	Latency *stats.Latency `json:"latency,omitempty"`
 	Late    *Late          `json:"source_late,omitempty"`
