@@ -1,7 +1,8 @@
 // Package fillring keeps the kernel supplied with empty frames: the one thing a receiver must never be late with.
 //
-// Policy. Refilling does not depend on consumption: it happens at the start of every poll, before packets are taken,
-// and again after they are released. It posts when at least a quarter of the ring is unused, as the ice driver does
+// Policy. Refilling does not depend on consumption: it happens in every poll before packets are handed on, and again after
+// they are released where the rx ring was empty by then; right before a sleep whatever is missing is posted. Otherwise it
+// posts when at least a quarter of the ring is unused, as the ice driver does
 // with its own ring, so that the shared indices are touched once per quarter and not once per packet. How much is
 // unused is known without looking at shared memory: what was posted and has not come back (the pool's Filling count)
 // is the most that can still be in the ring.

@@ -1,6 +1,7 @@
 package perfdoc
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,8 @@ const rxFile = `{"machine":{"date":"2026-01-02T03:04:05Z","commit":"abc","cpu":"
 "loads":[{"name":"udp64","engine":"live","proto":"udp","size":64,"flows":64,"burst":1}],
 "cells":[{"receiver":"C libxdp, poll","load":"udp64","kpps":7000.4,"kpps_spread":12.3,"loss_percent":0.5,"cpu_ns_per_packet":20.25,"cpu_percent":14,"batch":64,"samples":[{"syscalls_counted":true}]},
 {"receiver":"xrx, GRO off","load":"udp64","kpps":7100,"loss_percent":0.25,"cpu_ns_per_packet":%s,"samples":[{}]},
+{"receiver":"xrx, GRO off","load":"xsk64","kpps":940,"cpu_percent":25,"samples":[{}]},
+{"receiver":"xrx, GRO off, busy","load":"xsk64","kpps":1000,"cpu_percent":100,"samples":[{}]},
 {"receiver":"DPDK","load":"udp64","failed":"not\nready","samples":null}],
 "trickle":[{"load":"xsk64","adaptive_kpps":940,"busy_kpps":1000,"rate_ratio":0.94,"cpu_ratio":0.25,"pass":false}]}`
 
@@ -97,5 +100,25 @@ func TestWhatCanNotBeRenderedIsSaid(t *testing.T) {
 	}
 	if _, err := Render([]byte("<!-- bench: soak -->\n<!-- end -->"), dir); err == nil {
 		t.Error("no error for a file that is cut off")
+	}
+}
+
+// Receivers are compared where the two processors were as far apart for both: a sample of one placement says nothing about
+// the other.
+func TestGoalsCompareWhatWasMeasuredInOnePlacement(t *testing.T) {
+	dir := t.TempDir()
+	sample := func(ns, crossing float64) string {
+		return fmt.Sprintf(`{"sent": 1000, "received": 990, "seconds": 1, "cpu_s": %g, "crossing_ns": %g}`, ns*990/1e9, crossing)
+	}
+	cells := fmt.Sprintf(`{"receiver": "C libxdp, poll", "load": "udp64", "samples": [%s, %s]}, {"receiver": "xrx, GRO off", "load": "udp64", "samples": [%s, %s, %s]}`,
+		sample(20, 60), sample(80, 450), sample(21, 61), sample(31, 440), sample(33, 470))
+	if err := os.WriteFile(filepath.Join(dir, "rx.json"), []byte(`{"rounds": 3, "cells": [`+cells+`]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := render(t, "<!-- bench: goals -->\n<!-- end -->", dir)
+	for _, want := range []string{"| near (1, 1 samples) | 21.0 ns | 20.0 ns | **missed** |", "| far (2, 1 samples) | 32.0 ns | 80.0 ns | met |", "| far (2, 1 samples) | 1.00 % | 1.00 % | met |"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("not in it: %q\n%s", want, out)
+		}
 	}
 }
