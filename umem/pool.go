@@ -132,7 +132,7 @@ func (p *Pool) Receive(addr uint64, length uint32) (*Header, Fault) {
 }
 
 // received describes what a descriptor says: a packet of its own in one buffer. In the order of the fields, and by halves
-// of one word where values differ, because the compiler then makes four stores of what would be twelve.
+// of one word where values differ, because the compiler then makes six stores of what would be twelve.
 func (h *Header) received(off uint64, length uint32) {
 	h.Seg, h.Tail = 0, 0
 	both := uint64(length) | uint64(length)<<32
