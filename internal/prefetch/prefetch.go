@@ -6,9 +6,8 @@
 // packet (docs/adr/0013).
 package prefetch
 
-const line = 64 // bytes of a cache line; where lines are longer some are asked for twice
-
-// Lines asks for the n bytes from the start of b on, whatever b's own length is.
+// Lines asks for the n bytes from the start of b on, whatever b's own length is: in steps of 64 bytes, so that where a
+// cache's lines are longer some are asked for twice.
 func Lines(b []byte, n int) {
 	if len(b) > 0 && n > 0 {
 		lines(&b[0], n)
