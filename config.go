@@ -24,7 +24,7 @@ type Config struct {
 	Unaligned  bool // unaligned chunk mode
 	HugePages  bool // 2 MiB pages, with a fallback that Mode.Notes names
 	SharedUmem bool // one UMEM for all queues, each with its part of it and rings of its own (XDP_SHARED_UMEM), instead of one per queue
-	RingSize   int  // descriptors in the fill ring, a power of two; default Frames, rounded down, of which three quarters are posted; half of Frames with Busy, Workers or no Gather
+	RingSize   int  // descriptors in the fill ring, a power of two; default Frames, rounded down, of which three quarters are posted; half of Frames with Busy, Workers or no Gather, and in a ForwardConfig
 	RxSize     int  // descriptors in the rx ring, a power of two; default RingSize
 
 	Attach       bpf.Mode    // how the XDP program is attached: bpf.Auto (default), bpf.Native, bpf.Generic

@@ -42,7 +42,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.IntVar(&f.headroom, "headroom", 0, "bytes in front of each packet that are xrx's, beside XDP's 256; a multiple of 64 (0: 128)")
 	fs.BoolVar(&f.shared, "shared-umem", false, "one UMEM for all queues instead of one each")
 	fs.StringVar(&f.sg, "sg", "auto", "packets over several frames: auto (where the MTU asks for it), on or off")
-	fs.IntVar(&f.ring, "ring", 0, "descriptors in the fill ring and in the rx ring, a power of two (default as many as --frames, of which three quarters are posted, but half of --frames with --busy, --workers or --gather 0)")
+	fs.IntVar(&f.ring, "ring", 0, "descriptors in the fill ring and in the rx ring, a power of two (default as many as --frames, of which three quarters are posted, but half of --frames with --busy, --workers, --gather 0, and in forward)")
 	fs.StringVar(&f.mode, "mode", "auto", "how the XDP program is attached: auto, native or skb")
 	fs.StringVar(&f.bind, "bind", "auto", "how sockets are bound: auto, zerocopy or copy")
 	fs.IntVar(&f.budget, "budget", 0, "packets per poll (0: 64)")
