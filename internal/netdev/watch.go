@@ -1,6 +1,7 @@
 package netdev
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -61,13 +62,14 @@ type Watch struct {
 
 	index    int
 	events   chan Event
-	socket   *nl.NetlinkSocket // link messages of the namespace
-	handle   *netlink.Handle   // for questions in the same namespace, whatever thread asks
-	tool     *ethtool.Ethtool  // likewise; nil: no such thing here
+	socket   *nl.NetlinkSocket // link messages of the namespace, and answers in their order
+	tool     *ethtool.Ethtool  // asks in the same namespace, whatever thread asks; nil: no such thing here
 	was      State             // as it was told
 	expects  atomic.Bool
 	gone     bool
-	looked   time.Time
+	asked    time.Time
+	question uint32        // sequence number of what was asked last
+	owed     bool          // messages were lost, and nothing has been answered since
 	overruns atomic.Uint64 // times that the socket could not hold what happened
 	done     chan struct{}
 	end      chan struct{}
@@ -81,19 +83,15 @@ func NewWatch(index int) (w *Watch, err error) {
 	if w.socket, err = subscribe(); err != nil {
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}
-	if w.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		w.socket.Close()
-		return nil, fmt.Errorf("watch interface %d: %w", index, err)
-	}
 	if w.tool, err = ethtool.NewEthtool(); err != nil {
 		w.tool = nil
 	}
-	l, err := w.handle.LinkByIndex(index) // after subscribing: nothing is missed between the two
+	l, err := netlink.LinkByIndex(index) // after subscribing: nothing is missed between the two
 	if err != nil {
 		w.release()
 		return nil, fmt.Errorf("watch interface %d: %w", index, err)
 	}
-	w.was, w.looked = w.state(l, State{}, true), time.Now()
+	w.was, w.asked = w.state(l, State{}, true), time.Now()
 	go w.run()
 	return w, nil
 }
@@ -119,11 +117,11 @@ func (w *Watch) run() {
 		switch {
 		case w.closed():
 			return
-		case errors.Is(err, unix.ENOBUFS): // more happened than the socket could hold (netlink(7)): look for ourselves
-			w.looked = time.Time{}
+		case errors.Is(err, unix.ENOBUFS): // more happened than the socket could hold (netlink(7)); nor can it hold an answer yet
+			w.owed = true
 			w.overruns.Add(1)
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
-		case err != nil: // nothing more will be told, but we can look
+		case err != nil:
 			select {
 			case <-w.done:
 				return
@@ -132,14 +130,25 @@ func (w *Watch) run() {
 		case from.Pid == nl.PidKernel: // any privileged process may send to the group
 			w.read(messages)
 		}
-		if time.Since(w.looked) >= lookEvery {
-			w.look()
+		if w.owed || time.Since(w.asked) >= lookEvery {
+			w.ask()
 		}
 	}
 }
 
+// read takes messages, and the answer to the last question, as they came: each is the state at its time.
 func (w *Watch) read(messages []syscall.NetlinkMessage) {
 	for _, m := range messages {
+		answer := m.Header.Seq == w.question && m.Header.Pid != nl.PidKernel
+		if answer {
+			w.owed = false
+		}
+		if answer && m.Header.Type == unix.NLMSG_ERROR && len(m.Data) >= 4 {
+			if int32(binary.NativeEndian.Uint32(m.Data)) == -int32(unix.ENODEV) {
+				w.now(State{}, true)
+			}
+			continue
+		}
 		if m.Header.Type != unix.RTM_NEWLINK && m.Header.Type != unix.RTM_DELLINK || len(m.Data) < unix.SizeofIfInfomsg {
 			continue
 		}
@@ -153,22 +162,22 @@ func (w *Watch) read(messages []syscall.NetlinkMessage) {
 		}
 		header := unix.NlMsghdr{Len: m.Header.Len, Type: m.Header.Type, Flags: m.Header.Flags, Seq: m.Header.Seq, Pid: m.Header.Pid}
 		if l, err := netlink.LinkDeserialize(&header, m.Data); err == nil {
-			w.now(w.state(l, w.was, false), false)
+			w.now(w.state(l, w.was, answer), false)
 		}
 	}
 }
 
-// look asks for the state of the interface: what messages did not tell, or were lost.
-func (w *Watch) look() {
-	w.looked = time.Now()
-	l, err := w.handle.LinkByIndex(w.index)
-	var missing netlink.LinkNotFoundError
-	switch {
-	case err == nil:
-		w.now(w.state(l, w.was, true), false)
-	case errors.As(err, &missing), errors.Is(err, unix.ENODEV):
-		w.now(State{}, true)
-	}
+// ask asks for the state of the interface: what messages did not tell, or were lost. The answer comes through the socket
+// that the messages come through, behind those of changes before it: an answer by another way would be newer than
+// messages that wait, and they would then be told as changes back.
+func (w *Watch) ask() {
+	q := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
+	m := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	m.Index = int32(w.index)
+	q.AddData(m)
+	w.asked, w.question = time.Now(), q.Seq
+	// Not the socket's Send: it sends to the group too. An error is as a lost answer: it is asked again.
+	_ = unix.Sendto(w.socket.GetFd(), q.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 }
 
 // state reads a link. The queues, which no link message has, are asked for or are those of before.
@@ -227,7 +236,6 @@ func (w *Watch) tell(k Kind, next State) bool {
 	case w.events <- Event{k, w.was, next, time.Now()}:
 		return true
 	default:
-		w.looked = time.Time{} // soon again
 		return false
 	}
 }
@@ -257,7 +265,6 @@ func (w *Watch) Close() {
 
 func (w *Watch) release() {
 	w.socket.Close()
-	w.handle.Close()
 	if w.tool != nil {
 		w.tool.Close()
 	}

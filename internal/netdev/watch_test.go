@@ -162,7 +162,8 @@ func TestWhatRunsInANamespaceSeesItsInterfaces(t *testing.T) {
 	}
 }
 
-// A socket that overruns loses messages (ENOBUFS); the state that they would have told of is asked for.
+// A socket that overruns loses messages (ENOBUFS); the state that they would have told of is asked for, and is not told
+// before what messages that are waiting tell.
 func TestWhatALostMessageWouldHaveToldIsToldAllTheSame(t *testing.T) {
 	testnet.Require(t, "root", "veth")
 	testnet.NoLeaks(t)
@@ -177,16 +178,19 @@ func TestWhatALostMessageWouldHaveToldIsToldAllTheSame(t *testing.T) {
 			t.Fatal("the socket never overran")
 		}
 		for range 100 {
-			last = 1201 + (last-1200)%1000
+			last++
 			if err := n.B.SetMTU(last); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	was := 0
+	was := 1200
 	for deadline := time.After(soon); was != last; {
 		select {
 		case e := <-w.C:
+			if e.Kind != netdev.MTU || e.Was.MTU != was || e.Now.MTU <= was {
+				t.Fatalf("after MTU %d: %+v", was, e)
+			}
 			was = e.Now.MTU
 		case <-deadline:
 			t.Fatalf("the last MTU told of is %d, it is %d", was, last)
