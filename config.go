@@ -43,7 +43,7 @@ type Config struct {
 
 	Budget      int           // packets per poll and queue; default 64
 	PollTimeout time.Duration // longest sleep while nothing arrives; default 100ms
-	Gather      time.Duration // longest sleep while packets come fast, so that more are taken at once; default 150us, negative = none
+	Gather      time.Duration // longest sleep while packets come fast, so that more are taken at once; default 100 to 300us, as what a sleep costs here makes worth it (docs/adr/0017); negative = none
 	Busy        bool          // never sleep: poll without pause (and SO_PREFER_BUSY_POLL where the driver has it)
 	Threads     int           // goroutines, each with a thread, that poll all queues in fair turns; default, and at most, one per queue
 	CPUs        []int         // processors for those threads, in order, used round robin; default: not pinned
@@ -89,9 +89,6 @@ func (c *Config) Validate() error {
 	}
 	if c.Budget == 0 {
 		c.Budget = 64
-	}
-	if c.Gather == 0 {
-		c.Gather = 150 * time.Microsecond
 	}
 	if c.RingSize == 0 {
 		c.RingSize, c.posted = c.rings()

@@ -62,7 +62,7 @@ func (p *poller) open() (err error) {
 	p.fds = sys.NewPollFds(append(fds, int(p.event))...)
 	// All of what gathers may be one queue's: its rings are the room there is.
 	room := min(p.queues[0].fill.Want(), p.cfg.RxSize) / 2
-	p.gather = gatherer{most: max(0, p.cfg.Gather), room: uint64(room)}
+	p.gather = newGatherer(p.cfg.Gather, room)
 	return nil
 }
 

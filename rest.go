@@ -30,10 +30,12 @@ func (p *poller) rest(idle int) error {
 		if err := p.tell(); err != nil {
 			return err
 		}
-		if p.stays {
-			sys.SleepSeated(d)
+		if p.gather.measures() {
+			before := sys.ThreadUsage()
+			p.sleep(d)
+			p.gather.slept(sys.ThreadUsage().Sub(before).Total())
 		} else {
-			sys.Sleep(d)
+			p.sleep(d)
 		}
 		return nil
 	}
@@ -64,6 +66,23 @@ func (p *poller) wait(idle int, patience time.Duration) (int, error) {
 		return p.fds.WaitSeated(min(patience, stayMost))
 	}
 	return p.fds.Wait(patience)
+}
+
+// gathers is the longest sleep while packets come fast.
+func (p *poller) gathers() time.Duration {
+	if p.cfg.Busy {
+		return 0
+	}
+	return p.gather.most
+}
+
+// sleep sleeps for d.
+func (p *poller) sleep(d time.Duration) {
+	if p.stays {
+		sys.SleepSeated(d)
+	} else {
+		sys.Sleep(d)
+	}
 }
 
 // tell wakes the drivers that wait to be told about new frames, or that work inside our system calls.

@@ -75,6 +75,7 @@ func (q *Queue) snapshot() stats.Queue {
 	s := stats.Queue{
 		Queue: q.id, Packets: q.n.packets, Bytes: q.n.bytes,
 		Polls: q.n.polls, Squeezes: q.n.squeezes, Sleeps: q.n.sleeps, Wakeups: q.n.wakeups,
+		Gather:     q.poller.gathers(),
 		OutPackets: q.n.outPackets, OutSegments: q.n.outSegments, OutBytes: q.n.outBytes,
 		FillPosted: q.fill.Stats.Posted, FillEmpty: q.fill.Stats.Empty, FillShort: q.fill.Stats.Short,
 		FillSize: q.fill.Want(), Ledger: q.ledger(), Drops: map[string]uint64{},

@@ -33,7 +33,7 @@ func TestCarryAddsEveryCountAndNothingElse(t *testing.T) {
 	fill(&before, 4)
 	fill(&want, 7)
 	want.Queue, want.CPU, want.Ledger = 0, CPU{3, 3}, umem.Ledger{Total: 3, Free: 3, Filling: 3, Received: 3, Held: 3, Delivered: 3, Sending: 3, Lost: 3}
-	want.FillLevel, want.FillSize, want.RxLevel = 3, 3, 3
+	want.FillLevel, want.FillSize, want.RxLevel, want.Gather = 3, 3, 3, 3
 	now.Queue, before.Queue = 0, 0
 	at := time.Unix(1, 0)
 	got := Snapshot{At: at, CPU: CPU{1, 2}, XDP: map[string]uint64{"x": 1}, Queues: []Queue{now}}.Carry(

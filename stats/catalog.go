@@ -159,6 +159,9 @@ var Catalog = []Desc{
 	{Metric: "xrx_queue_wakeups_total", JSON: "wakeups", Text: "batch", Layer: layerQueue,
 		Help:  "System calls that told the driver about new frames.",
 		queue: func(q *Queue) float64 { return float64(q.Wakeups) }},
+	{Metric: "xrx_queue_gather_seconds", JSON: "gather_s", Layer: layerQueue, Kind: Gauge,
+		Help:  "Longest sleep while packets come fast, so that more are taken at once; 0: none.",
+		queue: func(q *Queue) float64 { return q.Gather.Seconds() }},
 	{Metric: "xrx_queue_drops_total", Label: "reason", JSON: "drops", Text: "dropped", Layer: layerUmem,
 		Help:   "Packets that xrx itself dropped, by reason.",
 		queues: func(q *Queue) map[string]uint64 { return q.Drops }},
@@ -273,7 +276,7 @@ func ofThread(mode, json string, f func(CPU) time.Duration) Desc {
 }
 
 // onlyBelowQueues are the fields that a JSON line does not sum up at its top. (cpu there is the process's own.)
-var onlyBelowQueues = map[string]bool{"polls": true, "squeezes": true, "sleeps": true, "wakeups": true, "rx_level": true,
+var onlyBelowQueues = map[string]bool{"polls": true, "squeezes": true, "sleeps": true, "wakeups": true, "gather_s": true, "rx_level": true,
 	"fill.level": true, "fill.size": true, "fill.posted": true, "fill.empty": true, "fill.short": true, "cpu.user_s": true, "cpu.sys_s": true}
 
 // Derived is a number of a JSON line that is calculated from counters, and how Prometheus calculates it.

@@ -101,6 +101,7 @@ type QueueReport struct {
 	Squeezes  uint64            `json:"squeezes"`
 	Sleeps    uint64            `json:"sleeps"`
 	Wakeups   uint64            `json:"wakeups"`
+	Gather    float64           `json:"gather_s"` // longest sleep while packets come fast, now
 	Fill      Fill              `json:"fill"`
 	RxLevel   int               `json:"rx_level"`
 	Drops     map[string]uint64 `json:"drops"`
@@ -165,6 +166,7 @@ func queueReport(q, old Queue, seconds float64) QueueReport {
 		Delivered: Delivered{q.OutPackets - old.OutPackets, q.OutSegments - old.OutSegments, q.OutBytes - old.OutBytes},
 		GRO:       GRO{q.GROIn - old.GROIn, q.GROOut - old.GROOut, diff(q.GRO, old.GRO)},
 		Polls:     q.Polls - old.Polls, Squeezes: q.Squeezes - old.Squeezes, Sleeps: q.Sleeps - old.Sleeps, Wakeups: q.Wakeups - old.Wakeups,
+		Gather:    q.Gather.Seconds(),
 		Fill:      Fill{q.FillLevel, q.FillSize, q.FillPosted - old.FillPosted, q.FillEmpty - old.FillEmpty, q.FillShort - old.FillShort},
 		RxLevel:   q.RxLevel,
 		Drops:     diff(q.Drops, old.Drops),

@@ -40,12 +40,13 @@ type Queue struct {
 	CPU   CPU // the queue's thread; zero when it is not running
 
 	// The receiver's own counts.
-	Packets, Bytes                    uint64 // taken off the rx ring
-	Polls, Squeezes, Sleeps, Wakeups  uint64 // polls that found packets; that used up the budget; waits; driver wakeups
-	OutPackets, OutSegments, OutBytes uint64 // delivered; segments are packets as they were on the wire
-	FillPosted, FillEmpty, FillShort  uint64 // frames given to the kernel; ring found empty; spells without free frames
-	FillLevel, FillSize, RxLevel      int    // frames waiting in the fill ring, its size, packets waiting in the rx ring
-	GROIn, GROOut                     uint64 // packets into and out of GRO; 0 when it is off
+	Packets, Bytes                    uint64        // taken off the rx ring
+	Polls, Squeezes, Sleeps, Wakeups  uint64        // polls that found packets; that used up the budget; waits; driver wakeups
+	Gather                            time.Duration // longest sleep while packets come fast; 0: none
+	OutPackets, OutSegments, OutBytes uint64        // delivered; segments are packets as they were on the wire
+	FillPosted, FillEmpty, FillShort  uint64        // frames given to the kernel; ring found empty; spells without free frames
+	FillLevel, FillSize, RxLevel      int           // frames waiting in the fill ring, its size, packets waiting in the rx ring
+	GROIn, GROOut                     uint64        // packets into and out of GRO; 0 when it is off
 	GRO                               map[string]uint64
 	Drops                             map[string]uint64 // by reason; only what xrx itself dropped
 	Panics                            map[string]uint64 // of consumers, by their names

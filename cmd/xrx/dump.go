@@ -40,7 +40,7 @@ func newDumpCmd(e env) *cobra.Command {
 			"to by --print or --json. With -r it needs neither interface nor root: a capture file goes through the same engine.\n" +
 			"\n" +
 			"In a replay, packets reach the engine in bursts, as they would off a ring: a burst ends after --budget packets, or\n" +
-			"when the next one came more than --gather after the burst's first. Without --gro-flush everything held is\n" +
+			"when the next one came more than --gather after the burst's first (auto: 150us). Without --gro-flush everything held is\n" +
 			"delivered when the burst ends; with it, when the time has passed by the packets' timestamps. A packet that the\n" +
 			"file says was merged already is delivered as it is. Files that dump wrote carry one time for each poll: replayed\n" +
 			"with --gather 0 they give the bursts of the day, but that live, a poll that used up its budget did not end one.\n" +

@@ -22,6 +22,7 @@ import (
 // too small (XDP multi-buffer), and go through an engine.
 type replayer struct {
 	cfg    *xrx.Config
+	gather int64 // ns from a burst's first packet to its last, at most
 	mem    *umem.Umem
 	pool   *umem.Pool
 	engine *gro.Engine
@@ -36,6 +37,9 @@ type replayer struct {
 	notes []backlog.Record // by frame: what the file says about the packet that starts in it
 	sum   dumpSummary
 }
+
+// replayGather is --gather auto: with no interface there is no sleep to measure.
+const replayGather = 150 * time.Microsecond
 
 // replayed is a packet as the replayer delivers it.
 type replayed struct {
@@ -153,7 +157,11 @@ func newReplayer(cfg *xrx.Config, k backlog.Keep) (_ *replayer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &replayer{cfg: cfg, mem: mem, pool: pools[0], engine: engine, keep: k, batch: backlog.NewBatch(1 << 40),
+	gather := cfg.Gather
+	if gather == 0 {
+		gather = replayGather
+	}
+	return &replayer{cfg: cfg, gather: int64(max(0, gather)), mem: mem, pool: pools[0], engine: engine, keep: k, batch: backlog.NewBatch(1 << 40),
 		notes: make([]backlog.Record, cfg.Frames), sum: dumpSummary{replay: true}}, nil
 }
 
@@ -162,7 +170,7 @@ func (r *replayer) close() error { return r.mem.Close() }
 // take lets one packet of the file arrive.
 func (r *replayer) take(p capture.Packet) error {
 	at := max(r.now, p.Time.UnixNano())
-	if len(r.burst) > 0 && (len(r.burst) == r.cfg.Budget || at-r.first > int64(max(0, r.cfg.Gather)) || p.Merged.Segs > 1) {
+	if len(r.burst) > 0 && (len(r.burst) == r.cfg.Budget || at-r.first > r.gather || p.Merged.Segs > 1) {
 		r.poll()
 	}
 	if len(r.burst) == 0 {

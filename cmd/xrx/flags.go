@@ -24,7 +24,7 @@ type receiverFlags struct {
 	unaligned, shared       bool
 	budget, threads         int
 	workers, backlog, quota int
-	gather                  time.Duration
+	gather                  string
 	busy, takeAll, sym      bool
 	hwMeta, huge            bool
 	match                   string
@@ -46,7 +46,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.mode, "mode", "auto", "how the XDP program is attached: auto, native or skb")
 	fs.StringVar(&f.bind, "bind", "auto", "how sockets are bound: auto, zerocopy or copy")
 	fs.IntVar(&f.budget, "budget", 0, "packets per poll (0: 64)")
-	fs.DurationVar(&f.gather, "gather", 150*time.Microsecond, "longest sleep while packets come fast (0: wake for every packet)")
+	fs.StringVar(&f.gather, "gather", "auto", "longest sleep while packets come fast: a time like 150us, 0 (wake for every packet), or auto (100us to 300us, by what a sleep costs here)")
 	fs.BoolVar(&f.busy, "busy", false, "never sleep: poll without pause")
 	fs.IntVar(&f.threads, "threads", 0, "threads that poll all queues in fair turns (0: one per queue)")
 	fs.StringVar(&f.cpu, "cpu", "", "processors for those threads, like 1 or 1,2 (default: not pinned)")
@@ -72,13 +72,28 @@ func (f *receiverFlags) registerWorkers(fs *pflag.FlagSet) {
 	fs.IntVar(&f.quota, "quota", 0, "frames of each queue that the consumer, or each worker, may hold (0: no limit; with --workers a share of what the fill ring leaves)")
 }
 
+// parseGather reads --gather into what Config.Gather is: 0 is auto there, and negative is none.
+func parseGather(s string) (time.Duration, error) {
+	if s == "auto" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil || d < 0:
+		return 0, usagef("--gather %q: want auto, 0, or a time like 150us", s)
+	case d == 0:
+		return -1, nil
+	}
+	return d, nil
+}
+
 func (f *receiverFlags) config() (*xrx.Config, error) {
 	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, Unaligned: f.unaligned, Headroom: f.headroom, SharedUmem: f.shared, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Workers: f.workers, Backlog: f.backlog, Quota: f.quota, Busy: f.busy, TakeAll: f.takeAll,
 		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Helper: f.helper, Match: f.match, KeepManagement: f.keepManagement}
-	if cfg.Gather = f.gather; f.gather == 0 {
-		cfg.Gather = -1
-	}
 	var err error
+	if cfg.Gather, err = parseGather(f.gather); err != nil {
+		return nil, err
+	}
 	if _, err := match.Parse(f.match); err != nil {
 		return nil, usagef("--match: %v", err)
 	}

@@ -50,7 +50,8 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 		{"", func(c *xrx.Config) any { return c.Bind }, xsk.Auto},
 		{"--bind copy", func(c *xrx.Config) any { return c.Bind }, xsk.Copy},
 		{"--bind zerocopy", func(c *xrx.Config) any { return c.Bind }, xsk.ZeroCopy},
-		{"", func(c *xrx.Config) any { return c.Gather }, 150 * time.Microsecond},
+		{"", func(c *xrx.Config) any { return c.Gather }, time.Duration(0)}, // measured
+		{"--gather auto", func(c *xrx.Config) any { return c.Gather }, time.Duration(0)},
 		{"--gather 40us", func(c *xrx.Config) any { return c.Gather }, 40 * time.Microsecond},
 		{"--gather 0", func(c *xrx.Config) any { return c.Gather }, time.Duration(-1)}, // none, not the default
 		{"", func(c *xrx.Config) any { return []bool{c.Busy, c.TakeAll, c.SymmetricHash, c.HWMeta, c.HugePages} }, make([]bool, 5)},

@@ -97,6 +97,8 @@ func TestACommandLineThatCannotBeMeantEndsWithCode2AndOneLine(t *testing.T) {
 		{"run lo --bind magic", `--bind "magic"`},
 		{"run lo --bind zerocopy --mode skb", "native mode"},
 		{"run lo --gather 1s", "1s"},
+		{"run lo --gather soon", "--gather"},
+		{"run lo --gather -1us", "--gather"},
 		{"run lo --cpu one", "--cpu"},
 		{"run lo --gro maybe", "--gro"},
 		{"run lo --gro-profile linux5", "--gro-profile"},

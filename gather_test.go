@@ -1,0 +1,76 @@
+package xrx
+
+import (
+	"testing"
+	"time"
+)
+
+const us = time.Microsecond
+
+func TestAGathererSleepsForWhatKeepsTheCostSmall(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		most time.Duration
+		cost []time.Duration
+		want time.Duration
+	}{
+		{"nothing measured yet", 0, nil, 150 * us},
+		{"a cheap sleep", 0, []time.Duration{2 * us}, 100 * us},
+		{"a dear one", 0, []time.Duration{12 * us}, 192 * us},
+		{"a very dear one", 0, []time.Duration{25 * us}, 300 * us},
+		{"it becomes cheaper", 0, []time.Duration{25 * us, us, us, us, us, us, us}, 100 * us},
+		{"one among others counts little", 0, []time.Duration{8 * us, 8 * us, 16 * us}, 160 * us},
+		{"what was something else does not count", 0, []time.Duration{8 * us, 400 * us, 0, -us}, 128 * us},
+		{"no clock", 0, []time.Duration{0, 0}, 150 * us},
+		{"set by hand", 40 * us, []time.Duration{25 * us}, 40 * us},
+	} {
+		g := newGatherer(test.most, 1<<20)
+		for _, c := range test.cost {
+			for range 2 * measureEvery {
+				if g.measures() {
+					g.slept(c)
+					break
+				}
+			}
+		}
+		g.sleep(0, 0)
+		if got := g.sleep(int64(time.Second), 1e6); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestAGathererMeasuresTheFirstSleepAndThenFew(t *testing.T) {
+	g := newGatherer(0, 1<<20)
+	measured := []int{}
+	for i := range 3 * measureEvery {
+		if g.measures() {
+			measured = append(measured, i)
+			g.slept(us)
+		}
+	}
+	if len(measured) != 3 || measured[0] != 0 {
+		t.Errorf("sleeps that were measured: %v", measured)
+	}
+}
+
+func TestAGathererPollsWhereASleepWouldGatherLittleAndLeavesRoom(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		most    time.Duration
+		packets uint64 // a second
+		want    time.Duration
+	}{
+		{"31 packets in a sleep", 100 * us, 310_000, 0},
+		{"32 packets in a sleep", 100 * us, 320_000, 100 * us},
+		{"as many as there is room for", 100 * us, 10_000_000, 100 * us},
+		{"twice as many", 100 * us, 20_000_000, 50 * us},
+		{"never", -1, 20_000_000, 0},
+	} {
+		g := newGatherer(test.most, 1000)
+		g.sleep(0, 0)
+		if got := g.sleep(int64(time.Second), test.packets); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
