@@ -39,6 +39,7 @@ type Config struct {
 	KeepManagement bool   // leave to the kernel what the machine is managed by (match.Management: ARP, neighbour discovery, SSH, DHCP, ...)
 
 	SymmetricHash bool // the flow hash is the same in both directions
+	NoMeta        bool // the XDP program only redirects, which saves the processor that runs it a tenth: Packet.Meta is none, and truncated packets are not noticed. GRO, views and workers read headers themselves
 	HWMeta        bool // read the device's hash, receive time and VLAN where a device-bound program can
 
 	Budget      int           // packets per poll and queue; default 64
@@ -142,6 +143,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: backlog of %d packets: want a power of two, 1 to %d", c.Backlog, 1<<22)
 	case c.Quota*max(1, c.Workers) >= c.Frames:
 		return fmt.Errorf("xrx: a quota of %d frames for each of %d leaves nothing of %d for the fill ring: want a smaller one (--quota), or more frames (--frames)", c.Quota, max(1, c.Workers), c.Frames)
+	case c.NoMeta && c.HWMeta:
+		return errors.New("xrx: the device's metadata is asked for (HWMeta, --hw-meta; forwarding always does, for VLAN tags), and none is wanted (NoMeta, --no-meta)")
 	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:
 		return errors.New("xrx: zero-copy needs the XDP program in native mode: generic mode accepts the bind and then loses packets")
 	}

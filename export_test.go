@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"xrx/bpf"
+	"xrx/umem"
 	"xrx/xsk"
 )
 
@@ -24,6 +25,18 @@ func (r *Receiver) Reload(opts bpf.Options) (err error) {
 	}
 	r.link, err = p.Attach(r.iface.Index, mode)
 	return err
+}
+
+// ForgeMeta writes into each frame what a driver's own metadata, or a consumer that used the headroom, may have left: the
+// tag of ours, and VLAN tags that the device took off, of which no two in a row are the same. Before Run.
+func (r *Receiver) ForgeMeta() {
+	for _, q := range r.queues {
+		for i := range q.pool.Total() {
+			h := q.mem.Frame(i)
+			h.Off = uint16(q.mem.PacketOffset())
+			copy(h.Before(12), []byte{1, 2, 3, 4, byte(i), 0, byte(umem.VLANHW), 4, 14, 34, 6, 0x13})
+		}
+	}
 }
 
 // Detach takes the receiver's program off the interface, so that a test can put another one there. Before Run.

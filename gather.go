@@ -18,6 +18,8 @@ type gatherer struct {
 	last int64         // clock when last asked
 	seen uint64        // packets received by then
 
+	late time.Duration // how much longer sleeps take than asked for, smoothed
+
 	tunes  bool          // most follows cost
 	cost   time.Duration // processor time of a sleep, smoothed; 0: none measured yet
 	sleeps uint          // since the last one that was measured
@@ -48,18 +50,25 @@ func newGatherer(most time.Duration, room int) gatherer {
 	return g
 }
 
-// sleep returns how long to sleep, 0 for poll. now is in ns, packets is the queue's count.
+// sleep returns how long to sleep, 0 for poll. now is in ns, packets is the queue's count. What sleeps take longer than
+// asked for is taken off, but for a quarter of the time at least: packets come meanwhile.
 func (g *gatherer) sleep(now int64, packets uint64) time.Duration {
 	got, elapsed := packets-g.seen, uint64(max(1, now-g.last))
 	g.seen, g.last = packets, now
-	expect := got * uint64(g.most) / elapsed
-	switch {
-	case expect < gatherLeast:
+	expect, span := got*uint64(g.most)/elapsed, g.most
+	if expect < gatherLeast {
 		return 0
-	case expect > g.room:
-		return time.Duration(g.room * elapsed / got)
 	}
-	return g.most
+	if expect > g.room {
+		span = time.Duration(g.room * elapsed / got)
+	}
+	return max(span-g.late, span/4)
+}
+
+// woke is told how long a sleep of asked took.
+func (g *gatherer) woke(asked, took time.Duration) {
+	late := min(max(0, took-asked), gatherLong) // once in a while it was something else
+	g.late += (late - g.late) / 8
 }
 
 // measures reports whether the sleep that follows is to be measured.

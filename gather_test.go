@@ -54,6 +54,36 @@ func TestAGathererMeasuresTheFirstSleepAndThenFew(t *testing.T) {
 	}
 }
 
+func TestWhatSleepsTakeLongerIsTakenOff(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		late time.Duration
+		room int
+		want time.Duration
+	}{
+		{"on time", 0, 1 << 20, 200 * us},
+		{"early, by a signal", -50 * us, 1 << 20, 200 * us},
+		{"late", 60 * us, 1 << 20, 140 * us},
+		{"late, where the room is for 100 us", 60 * us, 100, 40 * us},
+		{"later than there is room for", 200 * us, 100, 25 * us},
+	} {
+		g := newGatherer(200*us, test.room)
+		for range 100 {
+			g.woke(100*us, 100*us+test.late)
+		}
+		g.sleep(0, 0)
+		if got := g.sleep(int64(time.Second), 1e6); max(got-test.want, test.want-got) > us {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+	g := newGatherer(200*us, 1<<20)
+	g.woke(100*us, time.Second) // the machine stood still: once
+	g.sleep(0, 0)
+	if got := g.sleep(int64(time.Second), 1e6); got < 150*us {
+		t.Errorf("after one sleep of a second: %v", got)
+	}
+}
+
 func TestAGathererPollsWhereASleepWouldGatherLittleAndLeavesRoom(t *testing.T) {
 	for _, test := range []struct {
 		name    string

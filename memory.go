@@ -40,6 +40,9 @@ func (r *Receiver) memory() (err error) {
 			pools = append(pools, own[0])
 		}
 		q.pool, q.packetOffset = pools[i], q.mem.PacketOffset()
+		if r.cfg.NoMeta {
+			q.packetOffset = noMeta
+		}
 		if q.mem.HugeErr != nil {
 			normal = append(normal, fmt.Sprint(q.id))
 			err = q.mem.HugeErr

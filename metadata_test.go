@@ -13,6 +13,7 @@ import (
 
 	"xrx"
 	"xrx/bpf"
+	"xrx/gro"
 	"xrx/internal/afpacket"
 	"xrx/internal/frames"
 	"xrx/internal/gen"
@@ -270,6 +271,50 @@ func TestTheHashOfAFlowIsTheSameForAllItsPacketsOnEveryQueue(t *testing.T) {
 	}
 	if len(different) != flowCount {
 		t.Errorf("%d hashes for %d flows", len(different), flowCount)
+	}
+}
+
+// Without metadata nothing is believed that stands where it would: not by a consumer, a worker, or GRO.
+func TestWithoutMetadataNothingInFrontOfAPacketIsBelieved(t *testing.T) {
+	testnet.Require(t, "root", "veth", "afxdp")
+	n := testnet.New(t, testnet.Options{})
+	const count, size = 640, 1000
+	segments := func(b []byte, i uint64) []byte { // of one TCP stream, ten to a packet
+		f := frames.TCP(addrPort(n.A.IP4, 7), addrPort(n.B.IP4, 9), uint32(i*size), bytes.Repeat([]byte{byte(i)}, size))
+		f.SrcMAC, f.DstMAC, f.ID = n.A.MAC, n.B.MAC, uint16(i)
+		if i%10 == 9 {
+			f.Flags |= frames.PSH
+		}
+		return f.Append(b)
+	}
+	for _, cfg := range []*xrx.Config{{}, {GRO: &gro.Config{}}, {GRO: &gro.Config{}, Workers: 2}} {
+		cfg.NoMeta, cfg.Frames = true, 2048
+		r := open(t, n, cfg)
+		r.ForgeMeta()
+		var arrived, merged atomic.Uint64
+		x := run(t, r, xrx.Handler(func(p xrx.Packet) {
+			if m := p.Meta(); m != (xrx.Meta{}) {
+				t.Errorf("metadata %+v", m)
+			}
+			if p.Count() > 1 {
+				merged.Add(1)
+			}
+			arrived.Add(uint64(p.Count()))
+		}))
+		windowed(t, sender(t, n), count, 64, segments, arrived.Load)
+		eventually(t, 5*time.Second, "all have arrived", func() bool { return arrived.Load() == count })
+		if err := x.end(); err != nil {
+			t.Fatal(err)
+		}
+		if (merged.Load() > 0) != (cfg.GRO != nil) {
+			t.Errorf("%d merged packets; GRO: %v", merged.Load(), cfg.GRO != nil)
+		}
+		if s := r.Snapshot(); s.XDP["redirected"] != count || s.XDP["meta_refused"] != 0 {
+			t.Errorf("the program counted %v", s.XDP)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

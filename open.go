@@ -114,7 +114,7 @@ func (c *Config) queues(i netdev.Info) ([]int, error) {
 
 func (r *Receiver) attach(ids []int) (err error) {
 	r.seed = rand.Uint64()
-	opts := bpf.Options{Symmetric: r.cfg.SymmetricHash, Seed: r.seed, MaxQueues: slices.Max(ids) + 1, Match: r.matching}
+	opts := bpf.Options{NoMeta: r.cfg.NoMeta, Symmetric: r.cfg.SymmetricHash, Seed: r.seed, MaxQueues: slices.Max(ids) + 1, Match: r.matching}
 	if r.cfg.HWMeta {
 		opts.HWMeta, opts.HWHash, opts.IfIndex = true, !r.cfg.SymmetricHash, r.iface.Index
 	}
@@ -154,6 +154,7 @@ func (r *Receiver) openQueue(n int, q *Queue) (err error) {
 	q.out = make([]Packet, 0, r.cfg.Budget)
 	if r.cfg.GRO != nil {
 		g := *r.cfg.GRO
+		g.NoMeta = g.NoMeta || r.cfg.NoMeta
 		if g.MTU == 0 {
 			g.MTU = r.iface.MTU // longer ones were merged by the kernel already (generic mode)
 		}

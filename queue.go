@@ -20,7 +20,7 @@ type Queue struct {
 	fill         *fillring.Refiller
 	gro          *gro.Engine // nil: no merging
 	tx           *onward     // nil: packets go to a consumer
-	packetOffset int
+	packetOffset int         // where a packet starts that has metadata in front of it; noMeta: none has
 
 	handle Handler      // one of the two is set while running
 	batch  BatchHandler //
@@ -47,6 +47,9 @@ type Queue struct {
 	registered atomic.Bool // in the XSKMAP
 	final      umem.Ledger // as it was when the memory was unmapped
 }
+
+// noMeta is where no packet starts.
+const noMeta = -1
 
 // Poll is user-space NAPI: it takes at most budget packets off the rx ring, merges, delivers, and keeps the kernel
 // supplied with frames. It returns how many packets it took; a full budget means that more may wait.

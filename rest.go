@@ -30,13 +30,7 @@ func (p *poller) rest(idle int) error {
 		if err := p.tell(); err != nil {
 			return err
 		}
-		if p.gather.measures() {
-			before := sys.ThreadUsage()
-			p.sleep(d)
-			p.gather.slept(sys.ThreadUsage().Sub(before).Total())
-		} else {
-			p.sleep(d)
-		}
+		p.sleep(d)
 		return nil
 	}
 	n, err := p.wait(idle, patience)
@@ -76,12 +70,22 @@ func (p *poller) gathers() time.Duration {
 	return p.gather.most
 }
 
-// sleep sleeps for d.
+// sleep sleeps for d, and tells the gatherer what came of it.
 func (p *poller) sleep(d time.Duration) {
+	var before sys.Usage
+	measures := p.gather.measures()
+	if measures {
+		before = sys.ThreadUsage()
+	}
+	asked := now()
 	if p.stays {
 		sys.SleepSeated(d)
 	} else {
 		sys.Sleep(d)
+	}
+	p.gather.woke(d, time.Duration(now()-asked))
+	if measures {
+		p.gather.slept(sys.ThreadUsage().Sub(before).Total())
 	}
 }
 

@@ -58,5 +58,6 @@ func BenchmarkCost(b *testing.B) {
 	}
 	run("redirect", bpf.Options{}, true)
 	run("symmetric", bpf.Options{Symmetric: true}, true)
+	run("no metadata", bpf.Options{NoMeta: true}, true)
 	run("no socket", bpf.Options{}, false)
 }

@@ -76,6 +76,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	for name, value := range map[string]any{
 		xrxVarSymmetric:  boolByte(opts.Symmetric),
 		xrxVarSeed:       opts.Seed,
+		xrxVarNoMeta:     boolByte(opts.NoMeta),
 		xrxVarHwHash:     boolByte(opts.HWHash),
 		xrxVarRefuseMeta: boolByte(opts.RefuseMeta),
 		xrxVarFrags:      boolByte(frags),

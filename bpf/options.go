@@ -24,6 +24,10 @@ type Options struct {
 	// SetMatch replaces it.
 	Match *match.Expr
 
+	// NoMeta leaves metadata out: the program only redirects. It looks into packets just where Match has to, and counts
+	// TooShort, Unparsed and Truncated only then. What stands in front of a packet is then anything: see umem.Header.Meta.
+	NoMeta bool
+
 	// HWMeta asks the NIC for a receive timestamp and for the VLAN tag it took off (kernel 6.3; tags 6.8). The program
 	// is then bound to the device IfIndex and can be attached there in native mode only; the plain program is
 	// kept beside it for where that fails.
@@ -51,6 +55,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("bpf: HWMeta needs IfIndex, the device to bind to")
 	case o.HWHash && !o.HWMeta:
 		return fmt.Errorf("bpf: HWHash needs HWMeta")
+	case o.HWMeta && o.NoMeta:
+		return fmt.Errorf("bpf: HWMeta is metadata, and NoMeta asks for none")
 	}
 	if o.MaxQueues == 0 {
 		o.MaxQueues = DefaultMaxQueues

@@ -11,6 +11,9 @@
 /* Testing: behave as if the driver had no room for metadata. */
 volatile const __u8 refuse_meta;
 
+/* Nobody wants metadata: packets are not looked into, and nothing is written. */
+volatile const __u8 no_meta;
+
 /* xrx_rx_hints: prefer the NIC's flow hash to ours. */
 volatile const __u8 hw_hash;
 
@@ -270,7 +273,9 @@ static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 		return XDP_PASS;
 	}
 
-	parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &v);
+	v.odd = 0;
+	if (!no_meta || matching)
+		parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &v);
 	if (!match(ctx, &v)) {
 		c->n[XRX_NOT_MATCHED]++;
 		return XDP_PASS;
@@ -285,6 +290,8 @@ static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 	c->n[XRX_REDIRECTED]++;
 	if (unlikely(v.odd))
 		count_odd(ctx, v.odd, c);
+	if (no_meta)
+		return XDP_REDIRECT;
 
 	if (use_hints) {
 		ask_nic(ctx, &h);

@@ -88,6 +88,7 @@ const (
 	xrxVarFrags       = "frags"
 	xrxVarHwHash      = "hw_hash"
 	xrxVarMatching    = "matching"
+	xrxVarNoMeta      = "no_meta"
 	xrxVarRefuseMeta  = "refuse_meta"
 	xrxVarSeed        = "seed"
 	xrxVarSymmetric   = "symmetric"
@@ -157,6 +158,7 @@ type xrxVariableSpecs struct {
 	Frags      *ebpf.VariableSpec `ebpf:"frags"`
 	HwHash     *ebpf.VariableSpec `ebpf:"hw_hash"`
 	Matching   *ebpf.VariableSpec `ebpf:"matching"`
+	NoMeta     *ebpf.VariableSpec `ebpf:"no_meta"`
 	RefuseMeta *ebpf.VariableSpec `ebpf:"refuse_meta"`
 	Seed       *ebpf.VariableSpec `ebpf:"seed"`
 	Symmetric  *ebpf.VariableSpec `ebpf:"symmetric"`
@@ -204,6 +206,7 @@ type xrxVariables struct {
 	Frags      *ebpf.Variable `ebpf:"frags"`
 	HwHash     *ebpf.Variable `ebpf:"hw_hash"`
 	Matching   *ebpf.Variable `ebpf:"matching"`
+	NoMeta     *ebpf.Variable `ebpf:"no_meta"`
 	RefuseMeta *ebpf.Variable `ebpf:"refuse_meta"`
 	Seed       *ebpf.Variable `ebpf:"seed"`
 	Symmetric  *ebpf.Variable `ebpf:"symmetric"`

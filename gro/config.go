@@ -63,6 +63,9 @@ type Config struct {
 	UDPPorts []uint16
 	List     List // default: merge
 
+	// NoMeta says that no XDP program wrote metadata in front of packets: what is there is not believed.
+	NoMeta bool
+
 	// KeepPartial delivers packets whose checksum field is only the pseudo-header sum as they are. By default they are
 	// merged with each other, as the kernel merges CHECKSUM_PARTIAL: they come from a sender on this machine, over
 	// veth, and were never on a wire. The merged packet is CsumPartial again. Where no such sender can exist, setting

@@ -51,6 +51,9 @@ func New(p *umem.Pool, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{p: p, u: p.Umem(), cfg: cfg, off: p.Umem().PacketOffset()}
+	if cfg.NoMeta {
+		e.off = -1 // where no packet starts
+	}
 	e.maxSize, e.maxSegs = uint32(cfg.MaxSize), uint32(cfg.MaxSegs)
 	e.keepSegs = [2]uint32{e.maxSegs, min(e.maxSegs, udpCount-1)}
 	if e.reach = math.MaxInt; cfg.Verify == VerifyOff {

@@ -45,7 +45,7 @@ func (e *Engine) plain(h *umem.Header, pk *pkt) outcome {
 	if len(b) < ethLen+20+20 || uint32(len(b)) != h.Total {
 		return notPlain
 	}
-	if m := h.Before(6); m[5] != 0 && umem.MetaFlags(m[0])&umem.VLANHW != 0 {
+	if m := h.Before(6); e.off >= 0 && m[5] != 0 && umem.MetaFlags(m[0])&umem.VLANHW != 0 {
 		return notPlain // perhaps: parse asks the metadata itself
 	}
 	switch le.Uint16(b[12:]) {

@@ -22,7 +22,7 @@ type Request struct {
 	Interface string
 	Queues    []int // in order
 	Attach    bpf.Mode
-	Options   bpf.Options // Symmetric, Seed, HWMeta, HWHash and Match count
+	Options   bpf.Options // Symmetric, Seed, NoMeta, HWMeta, HWHash and Match count
 }
 
 // Grant is what a receiver was given. It does what bpf.Program does; the helper does it, where that takes privileges. All
@@ -59,7 +59,7 @@ func Open(path string, want Request) (g *Grant, err error) {
 	}()
 	o := want.Options
 	q := &request{Op: opOpen, Match: o.Match.String(), Open: &ask{Interface: want.Interface, Queues: want.Queues, Attach: int(want.Attach),
-		HWMeta: o.HWMeta, HWHash: o.HWHash, Symmetric: o.Symmetric, Seed: o.Seed}}
+		HWMeta: o.HWMeta, HWHash: o.HWHash, NoMeta: o.NoMeta, Symmetric: o.Symmetric, Seed: o.Seed}}
 	if err := q.check(); err != nil {
 		return g, fmt.Errorf("helper: %w", err)
 	}

@@ -53,6 +53,7 @@ type ask struct {
 	Attach    int    `json:"attach,omitempty"` // bpf.Mode
 	HWMeta    bool   `json:"hw_meta,omitempty"`
 	HWHash    bool   `json:"hw_hash,omitempty"`
+	NoMeta    bool   `json:"no_meta,omitempty"`
 	Symmetric bool   `json:"symmetric,omitempty"`
 	Seed      uint64 `json:"seed,omitempty"`
 }
@@ -212,6 +213,8 @@ func (a *ask) check() error {
 		return fmt.Errorf("%d queues: a helper gives 1 to %d", len(a.Queues), queuesMost)
 	case a.Attach < int(bpf.Auto) || a.Attach > int(bpf.Generic):
 		return fmt.Errorf("attach mode %d: there is none such", a.Attach)
+	case a.NoMeta && a.HWMeta:
+		return errors.New("hardware metadata, and no metadata")
 	case a.HWHash && !a.HWMeta:
 		return errors.New("the device's hash is part of hardware metadata")
 	}

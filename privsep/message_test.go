@@ -72,6 +72,7 @@ func TestWhatIsNoRequestIsRefusedInWordsAndNothingOfItIsKept(t *testing.T) {
 		{`{"version":1,"op":"open","open":{"interface":"lo","queues":[99999999999999999999]}}`, "not a message"},
 		{`{"version":1,"op":"open","open":{"interface":"lo","queues":[0],"attach":7}}`, "attach mode 7"},
 		{`{"version":1,"op":"open","open":{"interface":"lo","queues":[0],"hw_hash":true}}`, "hardware metadata"},
+		{`{"version":1,"op":"open","open":{"interface":"lo","queues":[0],"hw_meta":true,"no_meta":true}}`, "and no metadata"},
 		{`{"version":1,"op":"open","open":{"interface":"eth0","queues":[0]}}`, `interface "eth0" is not this helper's to give: it has lo, no-such-iface`},
 		{`{"version":1,"op":"open","open":{"interface":"lo","queues":[2]}}`, "queue 2 of lo is not this helper's to give: it has 0, 1"},
 		{`{"version":1,"op":"open","open":{"interface":"no-such-iface","queues":[0]}}`, `no interface "no-such-iface"`},

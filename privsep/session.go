@@ -145,7 +145,7 @@ func (x *session) attach(q *request, r *reply) (err error) {
 	if err != nil {
 		return err
 	}
-	o := bpf.Options{Symmetric: q.Open.Symmetric, Seed: q.Open.Seed, MaxQueues: slices.Max(x.queues) + 1, Match: e}
+	o := bpf.Options{NoMeta: q.Open.NoMeta, Symmetric: q.Open.Symmetric, Seed: q.Open.Seed, MaxQueues: slices.Max(x.queues) + 1, Match: e}
 	if q.Open.HWMeta {
 		o.HWMeta, o.HWHash, o.IfIndex = true, q.Open.HWHash, x.info.Index
 	}

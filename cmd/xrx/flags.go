@@ -26,7 +26,7 @@ type receiverFlags struct {
 	workers, backlog, quota int
 	gather                  string
 	busy, takeAll, sym      bool
-	hwMeta, huge            bool
+	hwMeta, noMeta, huge    bool
 	match                   string
 	helper                  string
 	keepManagement          bool
@@ -65,6 +65,11 @@ func (f *receiverFlags) registerHelper(fs *pflag.FlagSet) {
 	fs.StringVar(&f.helper, "helper", "", "have program and sockets given by the xrx helper that listens on this unix socket: no capability is needed then")
 }
 
+// registerNoMeta adds the flag of commands that have no use for metadata.
+func (f *receiverFlags) registerNoMeta(fs *pflag.FlagSet) {
+	fs.BoolVar(&f.noMeta, "no-meta", false, "no metadata in front of packets: the XDP program only redirects, which is faster; truncated packets are not noticed then")
+}
+
 // registerWorkers adds the flags of commands whose consumer may be called on any number of goroutines.
 func (f *receiverFlags) registerWorkers(fs *pflag.FlagSet) {
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that packets are handed to by flow hash (0: delivered where they are received)")
@@ -89,7 +94,7 @@ func parseGather(s string) (time.Duration, error) {
 
 func (f *receiverFlags) config() (*xrx.Config, error) {
 	cfg := &xrx.Config{Frames: f.frames, ChunkSize: f.chunk, Unaligned: f.unaligned, Headroom: f.headroom, SharedUmem: f.shared, RingSize: f.ring, Budget: f.budget, Threads: f.threads, Workers: f.workers, Backlog: f.backlog, Quota: f.quota, Busy: f.busy, TakeAll: f.takeAll,
-		SymmetricHash: f.sym, HWMeta: f.hwMeta, HugePages: f.huge, Helper: f.helper, Match: f.match, KeepManagement: f.keepManagement}
+		SymmetricHash: f.sym, HWMeta: f.hwMeta, NoMeta: f.noMeta, HugePages: f.huge, Helper: f.helper, Match: f.match, KeepManagement: f.keepManagement}
 	var err error
 	if cfg.Gather, err = parseGather(f.gather); err != nil {
 		return nil, err

@@ -56,6 +56,8 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 		{"--gather 0", func(c *xrx.Config) any { return c.Gather }, time.Duration(-1)}, // none, not the default
 		{"", func(c *xrx.Config) any { return []bool{c.Busy, c.TakeAll, c.SymmetricHash, c.HWMeta, c.HugePages} }, make([]bool, 5)},
 		{"--busy --take-all --symmetric --hw-meta --huge", func(c *xrx.Config) any { return []bool{c.Busy, c.TakeAll, c.SymmetricHash, c.HWMeta, c.HugePages} }, []bool{true, true, true, true, true}},
+		{"", func(c *xrx.Config) any { return c.NoMeta }, false},
+		{"--no-meta", func(c *xrx.Config) any { return c.NoMeta }, true},
 		{"--cpu 1", func(c *xrx.Config) any { return c.CPUs }, []int{1}},
 		{"--cpu 2-3,0", func(c *xrx.Config) any { return c.CPUs }, []int{2, 3, 0}},
 		{"", func(c *xrx.Config) any { return *c.GRO }, gro.Config{Profile: gro.Linux69}},
@@ -77,6 +79,7 @@ func TestFlagsBecomeTheConfigThatTheySpeakOf(t *testing.T) {
 			f.register(fs)
 			f.registerWorkers(fs)
 			f.registerHelper(fs)
+			f.registerNoMeta(fs)
 			if err := fs.Parse(strings.Fields(c.args)); err != nil {
 				t.Fatal(err)
 			}

@@ -88,6 +88,7 @@ func newRunCmd(e env) *cobra.Command {
 	fs.StringVar(&o.user, "user", "", "once everything is open, become this user (a name, or UID:GID), without capabilities but those that --wait or --match-file need")
 	f.register(fs)
 	f.registerHelper(fs)
+	f.registerNoMeta(fs)
 	f.registerWorkers(fs)
 	return c
 }

@@ -273,6 +273,7 @@ queues[].fill.level number
 queues[].fill.posted number
 queues[].fill.short number
 queues[].fill.size number
+queues[].gather_s number
 queues[].gro.in number
 queues[].gro.out number
 queues[].gro.reasons.* number
