@@ -11,7 +11,7 @@ import (
 )
 
 // chunk is the most bytes of a packet in one of the chunks below.
-const chunk = 2048 - 256 - umem.HeaderSize
+const chunk = 2048 - 256 - umem.DefaultHeadroom
 
 func newChains(t testing.TB, merge string) *bare {
 	b := newBare(t, umem.Config{Frames: 64}, 32, merging[merge])

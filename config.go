@@ -20,7 +20,7 @@ type Config struct {
 
 	Frames     int  // UMEM chunks per queue; default 4096
 	ChunkSize  int  // bytes: 2048 or 4096; anything from 2048 with Unaligned; default 2048, or 4096 where the driver needs it (chunk.go)
-	Headroom   int  // bytes in front of XDP's own 256 for the hidden header; a multiple of 64, default 128
+	Headroom   int  // bytes in front of XDP's own 256 for the hidden header; a multiple of 64, default 192
 	Unaligned  bool // unaligned chunk mode
 	HugePages  bool // 2 MiB pages, with a fallback that Mode.Notes names
 	SharedUmem bool // one UMEM for all queues, each with its part of it and rings of its own (XDP_SHARED_UMEM), instead of one per queue

@@ -1,6 +1,7 @@
 package xrx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +118,7 @@ func (c *ForwardConfig) prepare(in, out string) error {
 	c.HWMeta = true
 	c.fit(a)
 	c.fit(b)
-	if room := (umem.Config{ChunkSize: max(c.ChunkSize, 2048), Headroom: max(c.Headroom, umem.HeaderSize)}); max(a.MTU, b.MTU)+linkHeader > room.ChunkSize-room.Headroom-umem.PacketHeadroom && c.MultiBuffer == MultiBufferAuto {
+	if room := (umem.Config{ChunkSize: max(c.ChunkSize, 2048), Headroom: cmp.Or(c.Headroom, umem.DefaultHeadroom)}); max(a.MTU, b.MTU)+linkHeader > room.ChunkSize-room.Headroom-umem.PacketHeadroom && c.MultiBuffer == MultiBufferAuto {
 		c.MultiBuffer = MultiBufferOn // the first socket decides for both
 	}
 	if c.OneWay && in != out && c.Bind == xsk.Auto {

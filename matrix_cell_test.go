@@ -48,7 +48,7 @@ func (q *matrixQueue) take(p xrx.Packet) {
 func matrixCell(t *testing.T, n *testnet.Net, cfg xrx.Config, count uint64) string {
 	r := open(t, n, &cfg)
 	mtu := n.MTU
-	usable := cfg.ChunkSize - umem.HeaderSize - umem.PacketHeadroom
+	usable := cfg.ChunkSize - umem.DefaultHeadroom - umem.PacketHeadroom
 	sizes := []int{64, 300, 1000, 1514}
 	if mtu > 1500 {
 		sizes = append(sizes, usable-1, usable, usable+1, 2*usable, 2*usable+1, mtu+14)

@@ -64,7 +64,7 @@ func TestJumboFramesArriveWholeOverSeveralBuffers(t *testing.T) {
 					if bad > 0 || len(q.Drops) > 0 || q.Kernel.Lost() > 0 {
 						t.Errorf("%d frames differ, drops %v, kernel %+v", bad, q.Drops, q.Kernel)
 					}
-					if wantChains := mtu+14 > chunk-384; (chains > 0) != wantChains {
+					if wantChains := mtu+14 > chunk-448; (chains > 0) != wantChains {
 						t.Errorf("%d packets in several buffers", chains)
 					}
 				})

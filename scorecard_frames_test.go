@@ -15,6 +15,7 @@ import (
 	"xrx/internal/frames"
 	"xrx/internal/sys"
 	"xrx/internal/testnet"
+	"xrx/umem"
 )
 
 // numbered makes frames as the kernel's selftest does: every 32-bit word of the payload tells the number of the packet
@@ -74,7 +75,7 @@ func newRig(t *testing.T, mode bpf.Mode, cfg xrx.Config) *rig {
 
 func newRigOn(t *testing.T, n *testnet.Net, mode bpf.Mode, cfg xrx.Config) *rig {
 	cfg.Attach = mode
-	g := &rig{T: t, n: n, r: open(t, n, &cfg), s: sender(t, n), frames: newNumbered(n), want: newNumbered(n), offset: 128 + 256,
+	g := &rig{T: t, n: n, r: open(t, n, &cfg), s: sender(t, n), frames: newNumbered(n), want: newNumbered(n), offset: umem.DefaultHeadroom + 256,
 		number: func(i uint64) uint64 { return i }, meta: ours, handler: func() {}}
 	if cfg.Headroom != 0 {
 		g.offset = cfg.Headroom + 256

@@ -16,9 +16,9 @@ func TestADescriptorThatCannotBeRightIsCountedByNameAndChangesNothing(t *testing
 			}
 			return frame*stride + off
 		}
-		room := uint32(stride) - 384
+		room := uint32(stride) - 448
 		if cfg.Unaligned {
-			room = 3000 - 384
+			room = 3000 - 448
 		}
 		for _, c := range []struct {
 			name string
@@ -26,15 +26,15 @@ func TestADescriptorThatCannotBeRightIsCountedByNameAndChangesNothing(t *testing
 			len  uint32
 			want Fault
 		}{
-			{"the first chunk behind the last", at(7, 384), 60, BadAddress},
-			{"far away", at(1<<20, 384), 60, BadAddress},
+			{"the first chunk behind the last", at(7, 448), 60, BadAddress},
+			{"far away", at(1<<20, 448), 60, BadAddress},
 			{"the highest base", ^uint64(0) >> 16, 60, BadAddress},
-			{"a packet that runs out of its chunk by one byte", at(filling, 384), room + 1, BadLength},
-			{"a length that overflows", at(filling, 384), ^uint32(0), BadLength},
+			{"a packet that runs out of its chunk by one byte", at(filling, 448), room + 1, BadLength},
+			{"a length that overflows", at(filling, 448), ^uint32(0), BadLength},
 			{"an offset inside the hidden header", at(filling, 127), 60, BadLength},
 			{"an offset of zero", at(filling, 0), 60, BadLength},
-			{"a frame that was never posted", at(free, 384), 60, NotFilling},
-			{"a frame of another queue", at(other, 384), 60, NotHome},
+			{"a frame that was never posted", at(free, 448), 60, NotFilling},
+			{"a frame of another queue", at(other, 448), 60, NotHome},
 		} {
 			t.Run(fmt.Sprintf("%s, %d", c.name, stride), func(t *testing.T) {
 				u, ps := region(t, cfg, 2)
@@ -91,18 +91,18 @@ func TestASmashedHeaderIsAFaultOfItsDescriptor(t *testing.T) {
 	p := onePool(t, 4)
 	p.Fill(make([]uint64, 1))
 	p.u.mem[3] ^= 0x40
-	if h, f := p.Receive(384, 60); h != nil || f != BadMagic {
+	if h, f := p.Receive(448, 60); h != nil || f != BadMagic {
 		t.Fatalf("frame %v, fault %v", h, f)
 	}
 }
 
 // Some drivers write the offset of an unaligned chunk into the low bits.
 func TestAnUnalignedAddressMayCarryItsOffsetInEitherPlace(t *testing.T) {
-	for _, addr := range []uint64{3008 | 384<<48, 3008 + 384, 3008 + 128 | 256<<48} {
+	for _, addr := range []uint64{3008 | 448<<48, 3008 + 448, 3008 + 192 | 256<<48} {
 		_, ps := region(t, Config{Frames: 3, ChunkSize: 3000, Unaligned: true}, 1)
 		ps[0].Fill(make([]uint64, 2))
 		h, f := ps[0].Receive(addr, 60)
-		if f != NoFault || h.Index() != 1 || h.Off != 384 {
+		if f != NoFault || h.Index() != 1 || h.Off != 448 {
 			t.Errorf("%#x: %v, %+v", addr, f, h)
 		}
 	}
@@ -111,8 +111,8 @@ func TestAnUnalignedAddressMayCarryItsOffsetInEitherPlace(t *testing.T) {
 func TestAPacketThatAnXDPProgramMovedKeepsItsPlace(t *testing.T) {
 	p := onePool(t, 4)
 	p.Fill(make([]uint64, 1))
-	h, f := p.Receive(128, 1920) // bpf_xdp_adjust_head to the very front, tail at the very end
-	if f != NoFault || h.Off != 128 || h.Len != 1920 {
+	h, f := p.Receive(192, 1856) // bpf_xdp_adjust_head to the very front, tail at the very end
+	if f != NoFault || h.Off != 192 || h.Len != 1856 {
 		t.Fatalf("%v, %+v", f, h)
 	}
 	if p.u.Headroom(h) != 0 || p.u.Tailroom(h) != 0 {
@@ -126,7 +126,7 @@ func TestAPacketThatAnXDPProgramMovedKeepsItsPlace(t *testing.T) {
 			t.Error("Before reached beyond the chunk's first byte")
 		}
 	}()
-	h.Before(129)
+	h.Before(193)
 }
 
 func TestFaultsHaveTheNamesThatReportsShow(t *testing.T) {

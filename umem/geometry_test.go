@@ -15,15 +15,15 @@ func TestGeometryOfEachChunkLayout(t *testing.T) {
 		usable, offset         int
 		stride                 uint64
 	}{
-		{"the zero Config is 4096 chunks of 2048", Config{}, 4096, 2048, 128, 1664, 384, 2048},
-		{"chunks of a page", Config{Frames: 8, ChunkSize: 4096}, 8, 4096, 128, 3712, 384, 4096},
+		{"the zero Config is 4096 chunks of 2048", Config{}, 4096, 2048, 192, 1600, 448, 2048},
+		{"chunks of a page", Config{Frames: 8, ChunkSize: 4096}, 8, 4096, 192, 3648, 448, 4096},
 		{"a larger headroom leaves less for packets", Config{Frames: 8, Headroom: 256}, 8, 2048, 256, 1536, 512, 2048},
 		{"the largest headroom leaves 64 bytes", Config{Frames: 8, Headroom: 1728}, 8, 2048, 1728, 64, 1984, 2048},
-		{"unaligned chunks of 3000 begin 3008 apart", Config{Frames: 8, ChunkSize: 3000, Unaligned: true}, 8, 3000, 128, 2616, 384, 3008},
-		{"unaligned chunks may be 2048", Config{Frames: 8, ChunkSize: 2048, Unaligned: true}, 8, 2048, 128, 1664, 384, 2048},
-		{"unaligned chunks of an odd size", Config{Frames: 5, ChunkSize: 2049, Unaligned: true}, 5, 2049, 128, 1665, 384, 2112},
-		{"the largest unaligned chunk", Config{Frames: 3, ChunkSize: 65472, Unaligned: true}, 3, 65472, 128, 65088, 384, 65472},
-		{"a single frame", Config{Frames: 1}, 1, 2048, 128, 1664, 384, 2048},
+		{"unaligned chunks of 3000 begin 3008 apart", Config{Frames: 8, ChunkSize: 3000, Unaligned: true}, 8, 3000, 192, 2552, 448, 3008},
+		{"unaligned chunks may be 2048", Config{Frames: 8, ChunkSize: 2048, Unaligned: true}, 8, 2048, 192, 1600, 448, 2048},
+		{"unaligned chunks of an odd size", Config{Frames: 5, ChunkSize: 2049, Unaligned: true}, 5, 2049, 192, 1601, 448, 2112},
+		{"the largest unaligned chunk", Config{Frames: 3, ChunkSize: 65472, Unaligned: true}, 3, 65472, 192, 65024, 448, 65472},
+		{"a single frame", Config{Frames: 1}, 1, 2048, 192, 1600, 448, 2048},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u, ps := region(t, c.cfg, 1)
@@ -222,7 +222,7 @@ func TestNewMapsTheRegionAndCloseUnmapsIt(t *testing.T) {
 		if _, err := u.Chunk(0); err == nil {
 			t.Error("a closed region has frames")
 		}
-		if _, f := ps[0].Receive(384, 60); f != BadAddress {
+		if _, f := ps[0].Receive(448, 60); f != BadAddress {
 			t.Errorf("a closed region receives: %v", f)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // Two regions alike are shown the same descriptors, right and wrong: many at once, and one by one.
 func TestWholePacketsReceivedAtOnceAreThoseReceivedOneByOne(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 11))
-	for _, cfg := range []Config{{Frames: 16}, {Frames: 15, ChunkSize: 4096, Headroom: 192}, {Frames: 13, ChunkSize: 3000, Unaligned: true}} {
+	for _, cfg := range []Config{{Frames: 16}, {Frames: 15, ChunkSize: 4096, Headroom: HeaderSize}, {Frames: 13, ChunkSize: 3000, Unaligned: true}} {
 		taken, refused := 0, 0
 		for range 1000 {
 			var pools [2]*Pool

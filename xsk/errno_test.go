@@ -44,7 +44,7 @@ var errnos = []struct {
 			defer unix.Setrlimit(unix.RLIMIT_MEMLOCK, &before)
 			return without(t, unix.CAP_IPC_LOCK, func() error { _, err := xsk.Open(config(n, u)); return err })
 		}},
-	{"chunks larger than a page", syscall.EINVAL, "this kernel takes no chunks of 8192 bytes with headroom 128 (chunks: 2048 up to the page size, in huge pages too, and a power of two where they are aligned; headroom up to chunk-256,",
+	{"chunks larger than a page", syscall.EINVAL, "this kernel takes no chunks of 8192 bytes with headroom 192 (chunks: 2048 up to the page size, in huge pages too, and a power of two where they are aligned; headroom up to chunk-256,",
 		func(t *testing.T, n *testnet.Net) error {
 			_, err := xsk.Open(config(n, memory(t, umem.Config{Frames: 8, ChunkSize: 8192, Unaligned: true})))
 			return err

@@ -216,7 +216,7 @@ func TestOpenLeavesNothingBehindWhenTheKernelRefuses(t *testing.T) {
 	u := memory(t, umem.Config{Frames: 8, ChunkSize: 8192, Unaligned: true}) // larger than a page
 	var err error
 	n.InB(func() { _, err = xsk.Open(config(n, u)) })
-	if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "takes no chunks of 8192 bytes with headroom 128") {
+	if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "takes no chunks of 8192 bytes with headroom 192") {
 		t.Error(err)
 	}
 }

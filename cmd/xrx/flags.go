@@ -39,7 +39,7 @@ func (f *receiverFlags) register(fs *pflag.FlagSet) {
 	fs.IntVar(&f.frames, "frames", 4096, "UMEM frames per queue")
 	fs.IntVar(&f.chunk, "chunk", 0, "bytes per frame: 2048 or 4096, or any size from 2048 with --unaligned (0: 2048, or 4096 where the driver's zero-copy needs it)")
 	fs.BoolVar(&f.unaligned, "unaligned", false, "frames of any size, anywhere in the UMEM (unaligned chunk mode)")
-	fs.IntVar(&f.headroom, "headroom", 0, "bytes in front of each packet that are xrx's, beside XDP's 256; a multiple of 64 (0: 128)")
+	fs.IntVar(&f.headroom, "headroom", 0, "bytes in front of each packet that are xrx's, beside XDP's 256; a multiple of 64 (0: 192)")
 	fs.BoolVar(&f.shared, "shared-umem", false, "one UMEM for all queues instead of one each")
 	fs.StringVar(&f.sg, "sg", "auto", "packets over several frames: auto (where the MTU asks for it), on or off")
 	fs.IntVar(&f.ring, "ring", 0, "descriptors in the fill ring and in the rx ring, a power of two (default as many as --frames, of which three quarters are posted, but half of --frames with --busy, --workers, --gather 0, and in forward)")

@@ -48,9 +48,9 @@ func TestEachDefectOfAVethIsFoundAndNoOther(t *testing.T) {
 		{"the peer has more tx queues", testnet.Options{Queues: 1, QueuesA: 2}, nil, false, map[string]expect{"zero-copy": noZC,
 			"peer-queues": {Warn, "a0 has 2 tx queues, b0 1 rx", " ethtool -L a0 tx 1"}}},
 		{"MTU 2000", testnet.Options{MTU: 2000}, nil, false, map[string]expect{"zero-copy": noZC,
-			"mtu": {Warn, "frames up to 2022 bytes; a chunk of 2048 bytes holds 1664", "xrx run b0 --chunk 4096"}}},
+			"mtu": {Warn, "frames up to 2022 bytes; a chunk of 2048 bytes holds 1600", "xrx run b0 --chunk 4096"}}},
 		{"MTU 9000", testnet.Options{MTU: 9000}, nil, false, map[string]expect{"zero-copy": noZC,
-			"mtu": {Warn, "multi-buffer", "ip link set dev b0 mtu 1642"}}},
+			"mtu": {Warn, "multi-buffer", "ip link set dev b0 mtu 1578"}}},
 		{"set down", testnet.Options{MTU: 1200}, func(t *testing.T, n *testnet.Net) {
 			if err := n.B.Down(); err != nil {
 				t.Fatal(err)

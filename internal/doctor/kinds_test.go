@@ -29,8 +29,8 @@ var kinds = []struct {
 	iface, set string
 	want       map[string]expect
 }{
-	{"lo", "", map[string]expect{"link": {Fail, "set down", "ip link set dev lo up"}, "mtu": {Warn, "MTU 65536", "ip link set dev lo mtu 1642"}}},
-	{"lo", "link set lo up", map[string]expect{"mtu": {Warn, "MTU 65536", "ip link set dev lo mtu 1642"}}},
+	{"lo", "", map[string]expect{"link": {Fail, "set down", "ip link set dev lo up"}, "mtu": {Warn, "MTU 65536", "ip link set dev lo mtu 1578"}}},
+	{"lo", "link set lo up", map[string]expect{"mtu": {Warn, "MTU 65536", "ip link set dev lo mtu 1578"}}},
 	{"br0", "link add br0 type bridge; link set b0 master br0; link set br0 up", nil},
 	{"m0", "link add link b0 name m0 type macvlan; link set m0 up", nil},
 	{"d0", "link add d0 type dummy; link set d0 up", nil},

@@ -15,7 +15,7 @@ func (e *exam) mtu() {
 }
 
 func checkMTU(i netdev.Info, chunk int, release string, s netdev.Support, asked bool) Check {
-	usable := func(chunk int) int { return chunk - umem.HeaderSize - umem.PacketHeadroom }
+	usable := func(chunk int) int { return chunk - umem.DefaultHeadroom - umem.PacketHeadroom }
 	frame := i.MTU + linkHeader
 	c := Check{"mtu", OK, fmt.Sprintf("MTU %d: frames up to %d bytes; a chunk of %d bytes holds %d", i.MTU, frame, chunk, usable(chunk)),
 		"a longer frame is dropped by the kernel, unless it may lie in several chunks (XDP_USE_SG)", ""}

@@ -61,12 +61,12 @@ func TestFillAddressesAreTreatedAsTheKernelTreatsThem(t *testing.T) {
 		want []uint64 // descriptor addresses, one packet sent for each address posted
 		Counters
 	}{
-		{"a chunk base gives base + headroom + 256", aligned, []uint64{4096}, []uint64{4096 + 384}, Counters{Packets: 1}},
+		{"a chunk base gives base + headroom + 256", aligned, []uint64{4096}, []uint64{4096 + 448}, Counters{Packets: 1}},
 		{"a larger headroom moves the packet", umem.Config{Frames: 8, Headroom: 192}, []uint64{4096}, []uint64{4096 + 448}, Counters{Packets: 1}},
-		{"a misaligned address is rounded down without a word", aligned, []uint64{4096 + 77}, []uint64{4096 + 384}, Counters{Packets: 1, Rounded: 1}},
-		{"an address beyond the UMEM is consumed without a word", aligned, []uint64{1 << 30, 2048}, []uint64{2048 + 384}, Counters{Packets: 1, Beyond: 1}},
-		{"the same chunk twice gives two descriptors on one address", aligned, []uint64{2048, 2048}, []uint64{2048 + 384, 2048 + 384}, Counters{Packets: 2}},
-		{"an unaligned chunk keeps its base and gets the offset on top", unaligned, []uint64{3008}, []uint64{3008 | 384<<48}, Counters{Packets: 1}},
+		{"a misaligned address is rounded down without a word", aligned, []uint64{4096 + 77}, []uint64{4096 + 448}, Counters{Packets: 1, Rounded: 1}},
+		{"an address beyond the UMEM is consumed without a word", aligned, []uint64{1 << 30, 2048}, []uint64{2048 + 448}, Counters{Packets: 1, Beyond: 1}},
+		{"the same chunk twice gives two descriptors on one address", aligned, []uint64{2048, 2048}, []uint64{2048 + 448, 2048 + 448}, Counters{Packets: 2}},
+		{"an unaligned chunk keeps its base and gets the offset on top", unaligned, []uint64{3008}, []uint64{3008 | 448<<48}, Counters{Packets: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUser(t, c.cfg, 16)

@@ -66,7 +66,7 @@ func checkMeta(p xrx.Packet, hashes map[uint16]uint32) error {
 		return fmt.Errorf("a flow, port %d, has hashes %08x and %08x", port, old, m.Hash)
 	case m != want:
 		return fmt.Errorf("metadata %+v, want %+v", m, want)
-	case p.Offset() != umem.HeaderSize+umem.PacketHeadroom:
+	case p.Offset() != umem.DefaultHeadroom+umem.PacketHeadroom:
 		return fmt.Errorf("a frame at offset %d of its chunk", p.Offset())
 	}
 	hashes[port] = m.Hash
