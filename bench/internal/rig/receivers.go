@@ -72,6 +72,8 @@ func (g *Rig) Receivers() (rs []Receiver) {
 		{"xrx, GRO off", "--gro off"},
 		{"xrx, GRO off, wake for every packet", "--gro off --gather 0"},
 		{"xrx, GRO off, busy", "--gro off --busy"},
+		{"xrx, GRO off, no metadata", "--gro off --no-meta"},
+		{"xrx, GRO off, no metadata, busy", "--gro off --no-meta --busy"},
 		{"xrx, GRO on", "--gro on"},
 		{"xrx, GRO on, busy", "--gro on --busy"},
 	} {
