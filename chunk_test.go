@@ -5,6 +5,7 @@ import (
 
 	"xrx/bpf"
 	"xrx/internal/netdev"
+	"xrx/umem"
 	"xrx/xsk"
 )
 
@@ -38,11 +39,11 @@ func TestCutSaysHowLongFramesMayBe(t *testing.T) {
 		driver          string
 		room, mtu, want int
 	}{
-		{"igb", 2048 - 128 - 256, 1500, 1024},
-		{"igb", 4096 - 128 - 256, 1500, 0},
-		{"igb", 4096 - 128 - 256, 9000, 3072},
-		{"igb", 2048 - 128 - 256, 1024 - linkHeader, 0},
-		{"ice", 2048 - 128 - 256, 1500, 0},
+		{"igb", 2048 - umem.DefaultHeadroom - 256, 1500, 1024},
+		{"igb", 4096 - umem.DefaultHeadroom - 256, 1500, 0},
+		{"igb", 4096 - umem.DefaultHeadroom - 256, 9000, 3072},
+		{"igb", 2048 - umem.DefaultHeadroom - 256, 1024 - linkHeader, 0},
+		{"ice", 2048 - umem.DefaultHeadroom - 256, 1500, 0},
 	} {
 		if got := cut(c.room, netdev.Info{Driver: c.driver, MTU: c.mtu}); got != c.want {
 			t.Errorf("%s with room for %d bytes at MTU %d: %d, want %d", c.driver, c.room, c.mtu, got, c.want)

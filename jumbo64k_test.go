@@ -12,9 +12,10 @@ import (
 	"xrx/gro"
 	"xrx/internal/frames"
 	"xrx/internal/testnet"
+	"xrx/umem"
 )
 
-// The longest packet of a veth is 14 + 65535 bytes: 18 chunks of 4096, 26 of 3000, 40 of 2048. That is more than
+// The longest packet of a veth is 14 + 65535 bytes: 18 chunks of 4096, 26 of 3000, 41 of 2048. That is more than
 // MAX_SKB_FRAGS (17), which bounds skbs and XDP buffers in pages of their own: the copy into the UMEM makes its own cuts
 // (xsk_copy_xdp in net/xdp/xsk.c, v6.18).
 func TestFramesOfUpTo64KiBArriveWholeOverAsManyChunksAsTheyNeed(t *testing.T) {
@@ -27,7 +28,7 @@ func TestFramesOfUpTo64KiBArriveWholeOverAsManyChunksAsTheyNeed(t *testing.T) {
 				t.Run(fmt.Sprintf("%v, chunks of %d, gro %v", mode, shape.ChunkSize, merge != nil), func(t *testing.T) {
 					cfg := shape
 					cfg.Attach, cfg.GRO = mode, merge
-					usable := cfg.ChunkSize - 128 - 256
+					usable := cfg.ChunkSize - umem.DefaultHeadroom - 256
 					r := open(t, n, &cfg)
 					payload := make([]byte, mtu)
 					for i := range payload {

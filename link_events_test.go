@@ -254,11 +254,11 @@ func TestALargerMTUIsAWarningWhereFramesAreTooSmallForIt(t *testing.T) {
 	n := testnet.New(t, testnet.Options{})
 	u := underLoad(t, n, xrx.Config{})
 	began := time.Now()
-	if err := n.B.SetMTU(1600); err != nil {
+	if err := n.B.SetMTU(1550); err != nil {
 		t.Fatal(err)
 	}
 	if e := u.log.await(t, xrx.MTUChanged, 1, began); e.Warning {
-		t.Errorf("1600 bytes fit: %v", e)
+		t.Errorf("1550 bytes fit: %v", e)
 	}
 	began = time.Now()
 	if err := n.B.SetMTU(3000); err != nil {

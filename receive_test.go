@@ -9,6 +9,7 @@ import (
 	"xrx"
 	"xrx/bpf"
 	"xrx/internal/testnet"
+	"xrx/umem"
 )
 
 // The main claim: what is sent is what is delivered, once each, in order, byte by byte, where it should be, with
@@ -38,7 +39,7 @@ func TestAMillionFramesOfMixedSizesArriveOnceInOrderAndUnchanged(t *testing.T) {
 				switch {
 				case !bytes.Equal(p.Data(), frame):
 					fail("frame %d: bytes differ (%d received, %d sent; sequence says %d)", next, p.Len(), len(frame), sequence(p.Data(), got))
-				case p.Offset() != 128+256:
+				case p.Offset() != umem.DefaultHeadroom+256:
 					fail("frame %d: at offset %d of its chunk", next, p.Offset())
 				case got.Hash == 0:
 					fail("frame %d: no flow hash", next)
