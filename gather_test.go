@@ -54,6 +54,18 @@ func TestAGathererMeasuresTheFirstSleepAndThenFew(t *testing.T) {
 	}
 }
 
+func TestABurstIsNoRate(t *testing.T) {
+	g := newGatherer(300*us, 1<<20)
+	at := int64(0)
+	g.sleep(at, 0)
+	for _, c := range []struct{ seen, want time.Duration }{{20 * us, 100 * us}, {120 * us, 240 * us}, {260 * us, 300 * us}, {320 * us, 300 * us}} {
+		at += int64(c.seen)
+		if got := g.sleep(at, uint64(at)/1000); got != c.want { // a million packets a second
+			t.Errorf("seen over %v: %v, want %v", c.seen, got, c.want)
+		}
+	}
+}
+
 func TestWhatSleepsTakeLongerIsTakenOff(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -96,6 +108,8 @@ func TestAGathererPollsWhereASleepWouldGatherLittleAndLeavesRoom(t *testing.T) {
 		{"as many as there is room for", 100 * us, 10_000_000, 100 * us},
 		{"twice as many", 100 * us, 20_000_000, 50 * us},
 		{"never", -1, 20_000_000, 0},
+		{"a long sleep does not make slow packets fast", 300 * us, 213_000, 0},
+		{"nor fast ones slow", 300 * us, 214_000, 300 * us},
 	} {
 		g := newGatherer(test.most, 1000)
 		g.sleep(0, 0)
