@@ -40,7 +40,7 @@ const (
 	gatherShort  = 100 * time.Microsecond
 	gatherLong   = 300 * time.Microsecond
 	measureEvery = 64
-	costMost     = 100 * time.Microsecond // beyond it was something else: an interrupt, another thread's clock
+	costMost     = 100 * time.Microsecond // beyond it was something else, like interrupts
 )
 
 // newGatherer makes one for sleeps of at most most; 0: tune it, negative: never sleep.
