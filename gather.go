@@ -25,9 +25,9 @@ type gatherer struct {
 	sleeps uint          // since the last one that was measured
 }
 
-// gatherLeast is how many packets a sleep of gatherFirst, or of the longest where that is shorter, must promise: with fewer, a
-// wakeup by poll is the better deal. (Not how many a longer sleep would gather: what is 213,000 packets a second stays the
-// rate from which on packets are delayed.)
+// gatherLeast is how many packets a sleep must promise: with fewer, a wakeup by poll is the better deal. A gatherer that
+// tunes itself asks that of gatherFirst, which is 213,000 packets a second: that sleeps are dear is no reason to delay
+// packets at lower rates.
 const gatherLeast = 32
 
 // What a gatherer that tunes itself does: a sleep as long as gatherWorth times its cost, within bounds. The shortest is
@@ -57,11 +57,13 @@ func newGatherer(most time.Duration, room int) gatherer {
 func (g *gatherer) sleep(now int64, packets uint64) time.Duration {
 	got, elapsed := packets-g.seen, uint64(max(1, now-g.last))
 	g.seen, g.last = packets, now
-	if got*uint64(min(g.most, gatherFirst))/elapsed < gatherLeast {
+	try, span := g.most, g.most
+	if g.tunes { // a long sleep is for what was seen for long: a burst is no rate
+		try, span = min(try, gatherFirst), min(span, max(gatherShort, time.Duration(2*elapsed)))
+	}
+	if got*uint64(try)/elapsed < gatherLeast {
 		return 0
 	}
-	// A long sleep is for what was seen for long: a burst is no rate.
-	span := min(g.most, max(gatherShort, time.Duration(2*elapsed)))
 	if got*uint64(span)/elapsed > g.room {
 		span = time.Duration(g.room * elapsed / got)
 	}

@@ -55,7 +55,8 @@ func TestAGathererMeasuresTheFirstSleepAndThenFew(t *testing.T) {
 }
 
 func TestABurstIsNoRate(t *testing.T) {
-	g := newGatherer(300*us, 1<<20)
+	g := newGatherer(0, 1<<20)
+	g.slept(100 * us) // 300 us at most
 	at := int64(0)
 	g.sleep(at, 0)
 	for _, c := range []struct{ seen, want time.Duration }{{20 * us, 100 * us}, {120 * us, 240 * us}, {260 * us, 300 * us}, {320 * us, 300 * us}} {
@@ -108,10 +109,15 @@ func TestAGathererPollsWhereASleepWouldGatherLittleAndLeavesRoom(t *testing.T) {
 		{"as many as there is room for", 100 * us, 10_000_000, 100 * us},
 		{"twice as many", 100 * us, 20_000_000, 50 * us},
 		{"never", -1, 20_000_000, 0},
-		{"a long sleep does not make slow packets fast", 300 * us, 213_000, 0},
-		{"nor fast ones slow", 300 * us, 214_000, 300 * us},
+		{"slow ones in a long sleep that was asked for", 5000 * us, 6_400, 5000 * us},
+		{"too slow even so", 5000 * us, 6_300, 0},
+		{"a long sleep does not make slow packets fast", 0, 213_000, 0},
+		{"nor fast ones slow", 0, 214_000, 300 * us},
 	} {
 		g := newGatherer(test.most, 1000)
+		if test.most == 0 {
+			g.slept(100 * us)
+		}
 		g.sleep(0, 0)
 		if got := g.sleep(int64(time.Second), test.packets); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
