@@ -145,6 +145,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("xrx: a quota of %d frames for each of %d leaves nothing of %d for the fill ring: want a smaller one (--quota), or more frames (--frames)", c.Quota, max(1, c.Workers), c.Frames)
 	case c.NoMeta && c.HWMeta:
 		return errors.New("xrx: the device's metadata is asked for (HWMeta, --hw-meta; forwarding always does, for VLAN tags), and none is wanted (NoMeta, --no-meta)")
+	case c.NoMeta && c.SymmetricHash && c.Workers == 0:
+		return errors.New("xrx: a symmetric flow hash is asked for (SymmetricHash, --symmetric), and no metadata is wanted (NoMeta, --no-meta): there is no hash then")
 	case c.Bind == xsk.ZeroCopy && c.Attach == bpf.Generic:
 		return errors.New("xrx: zero-copy needs the XDP program in native mode: generic mode accepts the bind and then loses packets")
 	}

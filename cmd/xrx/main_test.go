@@ -98,6 +98,7 @@ func TestACommandLineThatCannotBeMeantEndsWithCode2AndOneLine(t *testing.T) {
 		{"run lo --bind zerocopy --mode skb", "native mode"},
 		{"run lo --gather 1s", "1s"},
 		{"run lo --no-meta --hw-meta", "--no-meta"},
+		{"run lo --no-meta --symmetric", "--no-meta"},
 		{"run lo --gather soon", "--gather"},
 		{"run lo --gather -1us", "--gather"},
 		{"run lo --cpu one", "--cpu"},
