@@ -1,7 +1,7 @@
 // Package xrx receives packets from a network interface with AF_XDP: from the driver into this process's memory, past
 // the kernel's network stack.
 //
-//	wire -> XDP program -> UMEM frame -> rx ring -> Queue.Poll -> GRO -> Handler -> free list -> fill ring -> kernel
+//	wire -> XDP program -> UMEM frame -> rx ring -> Queue.Poll -> GRO -> Handler -> free set -> fill ring -> kernel
 //
 // Open prepares everything, Run receives until its context is done, Close gives everything back:
 //

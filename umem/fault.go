@@ -28,7 +28,7 @@ const (
 	DoubleRelease   Misuse = iota // released more often than retained
 	UseAfterRelease               // a handle from an earlier life of the frame
 	ForeignAddress                // memory that is not in this Umem
-	NotDelivered                  // retained or released while the kernel, GRO or the free list owns it
+	NotDelivered                  // retained or released while the kernel, GRO or the free set has it
 	Corrupt                       // the hidden header was overwritten by a stray write
 	NotReceived                   // held, delivered or dropped by the queue while it is not the queue's to hand on
 	NotSent                       // recalled from a tx ring that it was not meant for

@@ -7,7 +7,7 @@ import (
 
 func TestADescriptorThatCannotBeRightIsCountedByNameAndChangesNothing(t *testing.T) {
 	aligned, unaligned := Config{Frames: 7}, Config{Frames: 7, ChunkSize: 3000, Unaligned: true}
-	const free, filling, other = 2, 0, 5 // frames: on the free list, posted, in the other pool
+	const free, filling, other = 2, 0, 5 // frames: free, posted, in the other pool
 	for _, cfg := range []Config{aligned, unaligned} {
 		stride := uint64(strideOf(Config{ChunkSize: max(cfg.ChunkSize, 2048)}))
 		at := func(frame, off uint64) uint64 {

@@ -6,7 +6,7 @@ import "unsafe"
 type State uint8
 
 const (
-	Free      State = iota + 1 // on its pool's free list
+	Free      State = iota + 1 // in its pool's free set
 	Filling                    // posted to the fill ring: the kernel's until a descriptor brings it back
 	Received                   // taken off the rx ring, not yet handed on
 	Held                       // waiting in GRO for segments that may follow

@@ -5,7 +5,7 @@ import "fmt"
 // Ledger says where every frame of a pool is. Free + Filling + Received + Held + Delivered + Sending + Lost == Total.
 type Ledger struct {
 	Total     int `json:"total"`
-	Free      int `json:"free"`      // on the free list (found there, not believed)
+	Free      int `json:"free"`      // in the free set (found there, not believed)
 	Filling   int `json:"filling"`   // posted to the kernel
 	Received  int `json:"received"`  // between rx ring and delivery
 	Held      int `json:"held"`      // in GRO
@@ -32,18 +32,28 @@ func (l Ledger) String() string {
 		l.Total, l.Free, l.Filling, l.Received, l.Held, l.Delivered, l.Sending, l.Lost)
 }
 
-// Audit walks every header and the free list and returns what it found. Nothing in it is a running total: a frame
-// counts only where it really is. Lost are the frames with a smashed header, those that claim to be free and are not
-// on the list, and any difference between the walk and the running totals. No link is followed that does not lead to
+// Audit walks every header and returns what it found. Nothing in it is a running total: a frame counts only where it
+// really is. Lost are the frames with a smashed header, those that claim to be free and are not in the free set or the
+// other way round, and any difference between the walk and the running totals. No link is followed that does not lead to
 // a sound header. On the queue's goroutine, or between runs.
 func (p *Pool) Audit() Ledger {
 	var n [numStates]int
+	unlisted, doubled := 0, 0 // free and not in the set; in the set, and somebody has it
 	for i := p.lo; i < p.hi; i++ {
-		if h := p.u.Frame(int(i)); p.sound(h) && h.index == i {
-			n[p.u.State(h)]++
+		h := p.u.Frame(int(i))
+		if !p.sound(h) || h.index != i {
+			continue
+		}
+		s := p.u.State(h)
+		n[s]++
+		switch listed := p.free.has(i - p.lo); {
+		case s == Free && !listed:
+			unlisted++
+		case s != Free && listed:
+			doubled++
 		}
 	}
-	for i := p.lo; i < p.hi; i++ { // the further buffers of a delivered packet are where its first one is: see Deliver
+	for i := p.lo; i < p.hi && n[Delivered] > 0; i++ { // the further buffers of a delivered packet are where its first one is: see Deliver
 		if h := p.u.Frame(int(i)); h.state == Delivered && h.Tail != 0 && p.sound(h) {
 			for k, r := 1, h.Seg; k < int(h.Bufs); k++ {
 				b := p.leads(r)
@@ -56,9 +66,9 @@ func (p *Pool) Audit() Ledger {
 			}
 		}
 	}
-	l := Ledger{Total: p.Total(), Free: min(n[Free], p.listed()),
+	l := Ledger{Total: p.Total(), Free: n[Free] - unlisted,
 		Filling: n[Filling], Received: n[Received], Held: n[Held], Delivered: n[Delivered], Sending: n[Sending]}
-	l.Lost = l.Total - l.Free - l.Filling - l.Received - l.Held - l.Delivered - l.Sending
+	l.Lost = doubled + l.Total - l.Free - l.Filling - l.Received - l.Held - l.Delivered - l.Sending
 	for s := Free; int(s) < numStates; s++ { // a walk that adds up but contradicts the totals is a fault too
 		if d := n[s] - p.counts[s]; d > 0 && l.Lost == 0 {
 			l.Lost += d
@@ -68,23 +78,11 @@ func (p *Pool) Audit() Ledger {
 }
 
 // sound reports whether h, a chunk's first bytes, is a header of this pool that nobody has written over. While its frame
-// is posted it says free: then it may be neither with anybody nor on the free list.
+// is posted it says free: then it may be neither with anybody nor in the free set.
 func (p *Pool) sound(h *Header) bool {
 	base := p.u.chunkOf(h)
 	return h.magic == p.u.magicAt(base) && h.home == p.id && h.state >= Free && int(h.state) < numStates &&
 		(h.state == Free || !p.u.posted[slot(base)])
-}
-
-// listed counts the frames on the free list that are sound and free, each once.
-func (p *Pool) listed() (n int) {
-	clear(p.seen)
-	for _, r := range p.free {
-		if h := p.leads(r); h != nil && p.u.State(h) == Free && !p.seen[h.index-p.lo] {
-			p.seen[h.index-p.lo] = true
-			n++
-		}
-	}
-	return n
 }
 
 // leads returns the frame that r, which may be anything, names; nil if that is no sound frame of this pool.

@@ -27,7 +27,7 @@ func (p *Pool) Regain(h *Header, gen uint32) bool {
 	h.refs = 0
 	h.gen = gen + 1
 	h.state = Free
-	p.free = append(p.free, p.u.RefOf(h))
+	p.free.add(p.number(h))
 	return true
 }
 

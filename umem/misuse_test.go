@@ -114,7 +114,7 @@ func TestAHeaderOverwrittenByAConsumerIsFoundBeforeItsNextPacketIsSeen(t *testin
 	})
 }
 
-// comesBack posts the newest frame of the free list, frame 0, whose header is smashed.
+// comesBack posts the first free frame, frame 0, whose header is smashed.
 func comesBack(t *testing.T, p *Pool) {
 	t.Helper()
 	var slot [1]uint64

@@ -6,8 +6,8 @@ import (
 	"xrx/internal/sys"
 )
 
-// Pool is the home of a queue's frames: a free list, newest first (a frame just released is the one still in cache), and a
-// return queue for releases from other goroutines, threaded through the hidden headers.
+// Pool is the home of a queue's frames: the set of those that are free, and a return queue for releases from other
+// goroutines, threaded through the hidden headers.
 //
 // Which frames are free, and which are posted, stands beside the frames in tables as dense as can be: going from one hidden
 // header to the next is a cache miss each, and filling the ring must not wait for it (docs/adr/0011).
@@ -20,8 +20,7 @@ type Pool struct {
 
 	distrust bool // clear metadata tags: see Distrust
 
-	free   []Ref             // the free list, the newest last
-	seen   []bool            // Audit's: which frames it has met there
+	free   freeSet           // by number in the pool: index - lo
 	counts [numStates]int    // frames by state; the ledger
 	Faults [NumFaults]uint64 // descriptors refused, by Fault
 	Unsent [NumFaults]uint64 // completions refused, by Fault
@@ -33,11 +32,12 @@ type Pool struct {
 }
 
 func newPool(u *Umem, id uint16, lo, hi int) *Pool {
-	p := &Pool{u: u, id: id, lo: uint32(lo), hi: uint32(hi), free: make([]Ref, 0, hi-lo), seen: make([]bool, hi-lo)}
-	for i := hi - 1; i >= lo; i-- { // so that frame lo is on top
+	p := &Pool{u: u, id: id, lo: uint32(lo), hi: uint32(hi), free: newFreeSet(hi - lo)}
+	for i := lo; i < hi; i++ {
 		h := u.Frame(i)
-		h.home, h.state = id, Free
-		p.free = append(p.free, u.RefOf(h))
+		h.home = id
+		h.state = Free
+		p.free.add(p.number(h))
 	}
 	p.counts[Free] = hi - lo
 	return p
@@ -52,24 +52,21 @@ func (p *Pool) In(s State) int { return p.counts[s] }
 // Total returns the number of frames that call this pool home.
 func (p *Pool) Total() int { return int(p.hi - p.lo) }
 
-// Fill takes len(slots) frames off the free list, or as many as there are, writes their addresses for the fill ring,
-// and makes them Filling. Returns how many slots it wrote. It looks at no
-// header: one that was overwritten is found when its frame comes back (BadMagic).
+// Fill takes len(slots) free frames, or as many as there are, in the order of their addresses, writes these for the fill
+// ring, and makes the frames Filling. Returns how many slots it wrote. It looks at no header: one that was overwritten is
+// found when its frame comes back (BadMagic).
 func (p *Pool) Fill(slots []uint64) int {
-	n := min(len(slots), len(p.free))
-	posted, rest := p.u.posted, len(p.free)-n
+	n := min(len(slots), p.counts[Free])
+	n = p.free.take(slots[:n], p.Total()-p.counts[Free], uint64(p.lo), p.u.stride)
 	slots = slots[:n]
-	for k, r := range p.free[rest:] {
-		base := uint64(r-1) * refUnit
-		posted[slot(base)] = true
-		slots[n-1-k] = base
+	for posted, k := p.u.posted, 0; k < n; k++ {
+		posted[slot(slots[k])] = true
 	}
 	if p.distrust {
 		for _, base := range slots {
 			*p.u.tag(base) = 0
 		}
 	}
-	p.free = p.free[:rest]
 	p.counts[Free] -= n
 	p.counts[Filling] += n
 	return n
@@ -248,7 +245,7 @@ func (p *Pool) Drop(h *Header) {
 	p.freeChain(h)
 }
 
-// freeChain ends the life of a delivered packet: each buffer of its chain goes on the free list.
+// freeChain ends the life of a delivered packet: each buffer of its chain is free.
 func (p *Pool) freeChain(h *Header) {
 	if h.owner != 0 {
 		p.discharge(h)
@@ -266,9 +263,19 @@ func (p *Pool) freeChain(h *Header) {
 	p.counts[Delivered] -= n
 }
 
-// push puts a frame on the free list. It comes from another state, whose total the caller corrects.
+// push makes a frame free. It comes from another state, whose total the caller corrects.
 func (p *Pool) push(h *Header) {
 	h.state = Free
-	p.free = append(p.free, p.u.RefOf(h))
+	p.free.add(p.number(h))
 	p.counts[Free]++
+}
+
+// number is h's in the pool. The header says it, but where the frame lies decides: one that was overwritten must not make
+// another frame free.
+func (p *Pool) number(h *Header) uint32 {
+	off := p.u.chunkOf(h)
+	if uint64(h.index)*p.u.stride == off {
+		return h.index - p.lo
+	}
+	return uint32(off/p.u.stride) - p.lo
 }

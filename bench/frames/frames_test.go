@@ -13,7 +13,7 @@ const (
 	refill = 512 // a quarter of the ring
 )
 
-// BenchmarkCycle sends frames round as a poll loop without GRO does: fill ring, rx descriptor, metadata read, consumer, free list. The
+// BenchmarkCycle sends frames round as a poll loop without GRO does: fill ring, rx descriptor, metadata read, consumer, free set. The
 // ring is first in, first out, so a header comes back after as many others as the ring holds. Headers of aligned chunks all lie
 // at one offset of a power of two, and share few sets of a cache; those of chunks that are 64 bytes longer lie in all sets.
 func BenchmarkCycle(b *testing.B) {

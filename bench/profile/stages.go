@@ -12,7 +12,7 @@ var order = []struct{ name, what string }{
 	{"metadata", "what the XDP program wrote"},
 	{"GRO", "parse, checksum, match, merge, flush"},
 	{"delivery", "state, handler, release"},
-	{"refill", "free list and return queue to fill ring"},
+	{"refill", "free set and return queue to fill ring"},
 	{"poll loop", "Poll and its loop, counters"},
 	{"waiting", "deciding to sleep, entering and leaving the kernel"},
 	{"kernel", "inside system calls: sleep, wakeup, timer; interrupts"},

@@ -175,7 +175,7 @@ func ledgerRows(r stats.Report) (rows []row) {
 		n    int
 		what string
 	}{
-		{"free", l.Free, "on the free list"}, {"filling", l.Filling, "posted to the kernel"}, {"received", l.Received, "between rx ring and delivery"},
+		{"free", l.Free, "in the free set"}, {"filling", l.Filling, "posted to the kernel"}, {"received", l.Received, "between rx ring and delivery"},
 		{"held", l.Held, "in GRO"}, {"delivered", l.Delivered, "with consumers"}, {"sending", l.Sending, "posted to a tx ring"},
 		{"lost", l.Lost, "what does not add up; must be 0"}, {"total", l.Total, ""},
 	} {
