@@ -87,6 +87,7 @@ func pinning() pins {
 func (s scene) play(ctx context.Context, e env, net *vethnet.Net, p pins, seconds time.Duration) (err error) {
 	var r *xrx.Receiver
 	if err := net.InB(func() (err error) {
+		rarelyCollect()
 		r, err = xrx.Open(net.B.Iface, &xrx.Config{GRO: &gro.Config{}, CPUs: p.receiver})
 		return err
 	}); err != nil {

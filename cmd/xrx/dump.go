@@ -154,6 +154,7 @@ func (o *dumpOptions) openOutput(e env, iface, comment string, began time.Time, 
 // dumpLive receives from an interface until ctx is done or the output has enough.
 func dumpLive(ctx context.Context, e env, o *dumpOptions, cfg *xrx.Config, iface string) error {
 	cfg.OnEvent = tellEvents(e.stderr)
+	rarelyCollect()
 	r, err := xrx.Open(iface, cfg)
 	if err != nil {
 		return err

@@ -102,6 +102,7 @@ func watchFlows(ctx context.Context, e env, o *flowsOptions, cfg *xrx.Config, if
 	if err != nil {
 		return usageError{err}
 	}
+	rarelyCollect()
 	r, err := xrx.Open(iface, cfg)
 	if err != nil {
 		return err

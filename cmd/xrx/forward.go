@@ -75,6 +75,7 @@ func newForwardCmd(e env) *cobra.Command {
 
 func forward(ctx context.Context, e env, in, out string, cfg *xrx.Config, o forwardOptions) (err error) {
 	cfg.OnEvent = tellEvents(e.stderr)
+	rarelyCollect()
 	f, err := xrx.OpenForward(in, out, &xrx.ForwardConfig{Config: *cfg, OneWay: o.oneWay, SwapMAC: o.swapMAC})
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ var (
 )
 
 func openSource(iface string, cfg *xrx.Config, wait bool) (source, error) {
+	rarelyCollect()
 	if wait {
 		return xrx.NewStanding(iface, cfg)
 	}
