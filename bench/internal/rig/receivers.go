@@ -36,12 +36,12 @@ func (g *Rig) AFPacket() *Program {
 	return p
 }
 
-// Run is xrx run with flags. bin is "" for the rig's own.
+// Run is xrx run with flags, which reports once a second as it does unless told otherwise. bin is "" for the rig's own.
 func (g *Rig) Run(title, bin, flags string) *Program {
 	if bin == "" {
 		bin = g.XRX
 	}
-	args := append([]string{bin, "run", g.Net.B.Iface, "--json", "--interval", "200ms", "--cpu", strconv.Itoa(g.CPU)}, strings.Fields(flags+" "+g.Flags)...)
+	args := append([]string{bin, "run", g.Net.B.Iface, "--json", "--cpu", strconv.Itoa(g.CPU)}, strings.Fields(flags+" "+g.Flags)...)
 	return &Program{name: title, end: g.Net.B, cpu: g.CPU, args: args, pins: true, parse: xrxSummary,
 		ready: func(line string) bool { return strings.HasPrefix(line, "{") }}
 }
