@@ -134,8 +134,9 @@ func summed(h *hdrhistogram.Histogram, alien uint64) *stats.Latency {
 		return l
 	}
 	// The 0th percentile is the least value there is, the 100th the greatest.
-	for i, ns := range h.ValueAtPercentilesSlice([]float64{0, 50, 90, 99, 99.9, 99.99, 100}) {
-		*[]*float64{&l.Min, &l.P50, &l.P90, &l.P99, &l.P999, &l.P9999, &l.Max}[i] = float64(ns) / 1e9
+	ns := h.ValueAtPercentilesSlice([]float64{0, 50, 90, 99, 99.9, 99.99, 100})
+	for i, to := range []*float64{&l.Min, &l.P50, &l.P90, &l.P99, &l.P999, &l.P9999, &l.Max} {
+		*to = float64(ns[i]) / 1e9
 	}
 	return l
 }
