@@ -36,9 +36,8 @@ func newPool(u *Umem, id uint16, lo, hi int) *Pool {
 	p := &Pool{u: u, id: id, lo: uint32(lo), hi: uint32(hi), free: newFreeSet(hi - lo)}
 	for i := lo; i < hi; i++ {
 		h := u.Frame(i)
-		h.home = id
-		h.state = Free
-		p.free.add(p.number(h))
+		h.home, h.state = id, Free
+		p.free.add(uint32(i - lo))
 	}
 	p.counts[Free] = hi - lo
 	return p

@@ -31,11 +31,11 @@ type part struct {
 }
 
 var parts = []part{
-	{"rx", nil, []string{"-quick"}, 325 * time.Second, 40 * time.Second, "receivers side by side: rate, loss, processor time"},
-	{"latency", nil, []string{"-quick"}, 115 * time.Second, 25 * time.Second, "latency by rate and way of waiting"},
-	{"soak", nil, []string{"-quick", "-time", "10s"}, 145 * time.Second, 28 * time.Second, "loss by second at full rate"},
-	{"scale", nil, []string{"-quick"}, 100 * time.Second, 38 * time.Second, "queues, flows, frames held"},
-	{"profile", nil, []string{"-quick"}, 40 * time.Second, 15 * time.Second, "where the nanoseconds go, by stage; flame graphs"},
+	{"rx", nil, []string{"-quick"}, 455 * time.Second, 65 * time.Second, "receivers side by side: rate, loss, processor time"},
+	{"latency", nil, []string{"-quick"}, 140 * time.Second, 37 * time.Second, "latency by rate and way of waiting"},
+	{"soak", nil, []string{"-quick", "-time", "10s"}, 150 * time.Second, 31 * time.Second, "loss by second at full rate"},
+	{"scale", nil, []string{"-quick"}, 165 * time.Second, 68 * time.Second, "queues, flows, frames held"},
+	{"profile", nil, []string{"-quick"}, 42 * time.Second, 23 * time.Second, "where the nanoseconds go, by stage; flame graphs"},
 }
 
 func main() {

@@ -92,7 +92,7 @@ func run(o rig.Options, rounds int, only, out string) (err error) {
 		load.Name, load.Rate = l.name, l.rate
 		r.Loads = append(r.Loads, load)
 	}
-	each := o.Length + 600*time.Millisecond
+	each := o.Length + rig.Around
 	fmt.Fprintf(os.Stderr, "%d receivers at %d rates, %d rounds of %v: about %v; the source alone can send %.0f k/s\n", len(rs), len(r.Loads), rounds, o.Length,
 		(time.Duration(rounds*len(rs)*len(r.Loads)) * each).Round(time.Second), most/1e3)
 	for round := range rounds {

@@ -91,7 +91,7 @@ func run(o rig.Options, rounds int, length time.Duration, compare bool, path, ou
 	}
 	r := &result{Machine: lab.ThisMachine(), Rounds: rounds, Seconds: o.Length.Seconds()}
 	g.Length = o.Length
-	fmt.Fprintf(os.Stderr, "comparing: about %v\n", (time.Duration(2*rounds*len(compared)) * (o.Length + 600*time.Millisecond)).Round(time.Second))
+	fmt.Fprintf(os.Stderr, "comparing: about %v\n", (time.Duration(2*rounds*len(compared)) * (o.Length + rig.Around)).Round(time.Second))
 	for range rounds {
 		for i, c := range compared {
 			if len(r.Rows) <= i {

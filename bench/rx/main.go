@@ -70,7 +70,7 @@ func run(o rig.Options, rounds int, names, only, out string, all bool, show prog
 			}
 		}
 	}
-	each := o.Length + 600*time.Millisecond // start and end of source and receiver
+	each := o.Length + rig.Around
 	fmt.Fprintf(os.Stderr, "%d receivers under loads, %d rounds of %v: about %v\n", len(todo), rounds, o.Length, (time.Duration(rounds*len(todo)) * each).Round(time.Second))
 	var now atomic.Pointer[progress.State]
 	now.Store(&progress.State{What: "rx"})

@@ -107,7 +107,7 @@ func run(o rig.Options, rounds int, out string) (err error) {
 	defer func() { err = errors.Join(err, g.Close()) }()
 	r := &result{Machine: lab.ThisMachine(), Rounds: rounds, Seconds: o.Length.Seconds()}
 	todo := steps()
-	fmt.Fprintf(os.Stderr, "%d points, %d rounds of %v: about %v\n", len(todo), rounds, o.Length, (time.Duration(rounds*len(todo)) * (o.Length + 600*time.Millisecond)).Round(time.Second))
+	fmt.Fprintf(os.Stderr, "%d points, %d rounds of %v: about %v\n", len(todo), rounds, o.Length, (time.Duration(rounds*len(todo)) * (o.Length + rig.Around)).Round(time.Second))
 	for round := range rounds {
 		for _, s := range todo {
 			if s.queues != g.Queues {

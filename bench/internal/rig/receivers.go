@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Ceiling counts and drops in XDP: what the source and the veth pair can do at most.
@@ -35,6 +36,10 @@ func (g *Rig) AFPacket() *Program {
 	p.setUp = pass.setUp
 	return p
 }
+
+// Around is what a sample takes beside its length, more or less: the start and the end of source and receiver, and
+// until xrx is ready the second before its first report.
+const Around = 1100 * time.Millisecond
 
 // Run is xrx run with flags, which reports once a second as it does unless told otherwise. bin is "" for the rig's own.
 func (g *Rig) Run(title, bin, flags string) *Program {
