@@ -52,6 +52,7 @@ type result struct {
 	SourceCPU   int         `json:"source_cpu"`
 	ReceiverCPU int         `json:"receiver_cpu"`
 	Rounds      int         `json:"rounds"`
+	GoalRounds  int         `json:"goal_rounds"` // of those that a goal compares
 	Seconds     float64     `json:"sample_s"`
 	Loads       []rig.Load  `json:"loads"`
 	Cells       []*cell     `json:"cells"`

@@ -10,6 +10,7 @@ import (
 type rx struct {
 	Machine machine `json:"machine"`
 	Rounds  int     `json:"rounds"`
+	Goal    int     `json:"goal_rounds"` // of those that a goal compares; 0 in older files
 	Seconds float64 `json:"sample_s"`
 	Loads   []struct {
 		Name, Engine, Proto string
@@ -37,71 +38,13 @@ type cell struct {
 }
 
 type sample struct {
+	Round    int     `json:"round"` // from 1; 0 in files from before it was written: then their order says it
 	Counted  bool    `json:"syscalls_counted"`
 	Sent     float64 `json:"sent"`
 	Received float64 `json:"received"`
 	Seconds  float64 `json:"seconds"`
 	CPU      float64 `json:"cpu_s"`
 	Crossing float64 `json:"crossing_ns"`
-}
-
-// apart is the round trip of a cache line, ns, from which on two processors count as far apart: those that share a cache
-// take about 60 ns, the others from 400 on.
-const apart = 250
-
-// placements are where the two processors were: the host of a virtual machine moves them about.
-var placements = []struct {
-	name string
-	has  func(sample) bool
-}{
-	{"near", func(s sample) bool { return s.Crossing > 0 && s.Crossing < apart }},
-	{"far", func(s sample) bool { return s.Crossing >= apart }},
-}
-
-// pair is two receivers under one load, as measured while the processors were in one placement.
-type pair struct {
-	place string
-	x, c  cell
-}
-
-// pairs returns the two by placement, where there are samples of both; all together where it was not measured.
-func (r *rx) pairs(receiver, peer, load string) (ps []pair) {
-	x, okX := r.find(receiver, load)
-	c, okC := r.find(peer, load)
-	if !okX || !okC {
-		return nil
-	}
-	if !slices.ContainsFunc(x.Samples, func(s sample) bool { return s.Crossing > 0 }) {
-		return []pair{{"", x, c}}
-	}
-	for _, p := range placements {
-		a, b := x.only(p.has), c.only(p.has)
-		if n, m := len(a.Samples), len(b.Samples); n > 0 && m > 0 {
-			ps = append(ps, pair{fmt.Sprintf("%s (%d, %d samples)", p.name, n, m), a, b})
-		}
-	}
-	return ps
-}
-
-// only keeps some of the samples, and gives their medians.
-func (c cell) only(has func(sample) bool) cell {
-	c.Samples = slices.DeleteFunc(slices.Clone(c.Samples), func(s sample) bool { return !has(s) })
-	median := func(of func(sample) float64) float64 {
-		v := make([]float64, len(c.Samples))
-		for i, s := range c.Samples {
-			v[i] = of(s)
-		}
-		slices.Sort(v)
-		if len(v) == 0 {
-			return 0
-		}
-		return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
-	}
-	c.KPPS = median(func(s sample) float64 { return s.Received / s.Seconds / 1e3 })
-	c.Loss = median(func(s sample) float64 { return max(0, 100*(1-s.Received/s.Sent)) })
-	c.NS = median(func(s sample) float64 { return s.CPU * 1e9 / max(1, s.Received) })
-	c.Busy = median(func(s sample) float64 { return 100 * s.CPU / s.Seconds })
-	return c
 }
 
 type trickle struct {
@@ -146,7 +89,11 @@ func receivers(dir string, loads []string) (string, error) {
 		}
 	}
 	var b strings.Builder
-	b.WriteString(r.Machine.from("rx.json", fmt.Sprintf("median of %d rounds of %g s ± half of the quartiles' distance", r.Rounds, r.Seconds)))
+	rounds := fmt.Sprint(r.Rounds)
+	if r.Goal > r.Rounds {
+		rounds += fmt.Sprintf(" (%d for those that goals compare)", r.Goal)
+	}
+	b.WriteString(r.Machine.from("rx.json", fmt.Sprintf("median of %s rounds of %g s ± half of the quartiles' distance", rounds, r.Seconds)))
 	for _, load := range loads {
 		t := table("", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "system calls/packet", "line, ns")
 		n := 0
@@ -179,81 +126,4 @@ func receivers(dir string, loads []string) (string, error) {
 		fmt.Fprintf(&b, "Skipped: %s\n", s)
 	}
 	return b.String(), nil
-}
-
-func trickles(dir string, _ []string) (string, error) {
-	var r rx
-	if err := read(dir, "rx.json", &r); err != nil {
-		return "", err
-	}
-	t := table("load", "processors", "adaptive kpps", "busy kpps", "rate, adaptive to busy", "CPU, adaptive to busy", "goal: at least 0.95 at 0.50 or less")
-	for _, w := range r.waiting() {
-		t.row(w.load, w.place, num(w.x.KPPS, 0), num(w.c.KPPS, 0), num(w.rate, 3), num(w.cpu, 2), verdict(w.pass))
-	}
-	return r.Machine.from("rx.json", "medians") + t.String(), nil
-}
-
-// waiting is xrx adaptive beside busy, where packets come a few at a time.
-type waiting struct {
-	pair
-	load      string
-	rate, cpu float64 // adaptive to busy
-	pass      bool
-}
-
-func (r *rx) waiting() (ws []waiting) {
-	for _, l := range r.Trickle {
-		for _, p := range r.pairs(groOff, groOffBusy, l.Load) {
-			w := waiting{pair: p, load: l.Load, rate: p.x.KPPS / p.c.KPPS, cpu: p.x.Busy / p.c.Busy}
-			w.pass = w.rate >= 0.95 && w.cpu <= 0.5
-			ws = append(ws, w)
-		}
-	}
-	return ws
-}
-
-// Rows of rx.json that goals are about.
-const (
-	cPoll, cBusy, testpmd = "C libxdp, poll", "C libxdp, busy", "DPDK testpmd, net_af_xdp"
-	groOff, groOffBusy    = "xrx, GRO off", "xrx, GRO off, busy"
-	groOn                 = "xrx, GRO on"
-	bareBusy              = "xrx, GRO off, no metadata, busy" // its XDP program does what the others' do
-)
-
-// goals says which were met. A goal about which nothing was measured is left out.
-func goals(dir string, _ []string) (string, error) {
-	var r rx
-	if err := read(dir, "rx.json", &r); err != nil {
-		return "", err
-	}
-	t := table("goal", "processors", "xrx", "to compare with", "")
-	for _, p := range r.pairs(groOff, cPoll, "udp64") {
-		t.row("64 B live, GRO off: CPU per packet at most the C poll loop's", p.place, num(p.x.NS, 1)+" ns", num(p.c.NS, 1)+" ns", verdict(p.x.NS <= p.c.NS))
-		t.row("the same: loss at most the C poll loop's", p.place, num(p.x.Loss, 2)+" %", num(p.c.Loss, 2)+" %", verdict(p.x.Loss <= p.c.Loss))
-	}
-	var g gro
-	if read(dir, "gro.json", &g) == nil && g.find(verified, "T1") > 0 {
-		t1 := g.find(verified, "T1")
-		for _, p := range r.pairs(groOn, cPoll, "tcp1500") {
-			t.row("1514 B TCP, GRO on: CPU per packet at most C loop + GRO alone (T1)", p.place, num(p.x.NS, 1)+" ns", fmt.Sprintf("%.1f + %.1f ns", p.c.NS, t1), verdict(p.x.NS <= p.c.NS+t1))
-		}
-	}
-	for _, peer := range []string{cBusy, testpmd} {
-		for _, x := range []struct{ row, text string }{{bareBusy, "64 B live, busy, no metadata"}, {groOffBusy, "64 B live, busy"}} {
-			for _, p := range r.pairs(x.row, peer, "udp64") {
-				t.row(x.text+": at least 0.98 of the rate of "+peer, p.place, num(p.x.KPPS, 0)+" kpps", num(p.c.KPPS, 0)+" kpps", fmt.Sprintf("%.2f, %s", p.x.KPPS/p.c.KPPS, verdict(p.x.KPPS >= 0.98*p.c.KPPS)))
-				t.row("the same: loss at most "+peer+"'s", p.place, num(p.x.Loss, 2)+" %", num(p.c.Loss, 2)+" %", verdict(p.x.Loss <= p.c.Loss))
-			}
-		}
-	}
-	for _, w := range r.waiting() {
-		t.row(w.load+": adaptive at least 0.95 of busy's rate at half its CPU", w.place, fmt.Sprintf("%.3f at %.2f", w.rate, w.cpu), "0.95 at 0.50", verdict(w.pass))
-	}
-	var s soak
-	if read(dir, "soak.json", &s) == nil {
-		if a, b, ok := s.compared(); ok {
-			t.row(fmt.Sprintf("%.0f s at full rate: no second worse than the C poll loop's worst", s.Length), "", num(a.Worst, 3)+" %", num(b.Worst, 3)+" %", verdict(s.Pass))
-		}
-	}
-	return r.Machine.from("rx.json", fmt.Sprintf("medians of %d rounds of %g s", r.Rounds, r.Seconds)) + t.String(), nil
 }

@@ -19,11 +19,15 @@ type Machine struct {
 	Date   time.Time `json:"date"`
 	Commit string    `json:"commit"` // of xrx; "+" after it when the work tree differs
 	CPU    string    `json:"cpu"`
+	Model  string    `json:"cpu_model"` // what the name may not say: family and model
 	CPUs   int       `json:"cpus"`
 	Kernel string    `json:"kernel"`
 	OS     string    `json:"os"`
 	Go     string    `json:"go"`
 	Load   string    `json:"load"` // 1, 5 and 15 minutes, before the run
+	// What the kernel does against faults of this processor: some of it is at every return and indirect call, of which there
+	// are dozens in a packet's way. By the files' names in /sys/devices/system/cpu/vulnerabilities.
+	Mitigations map[string]string `json:"mitigations"`
 }
 
 // ThisMachine describes the machine that the caller runs on. What can't be found out is empty.
@@ -31,6 +35,8 @@ func ThisMachine() Machine {
 	m := Machine{Date: time.Now().UTC().Truncate(time.Second), Commit: commit(), CPUs: runtime.NumCPU(),
 		Go: runtime.Version() + " " + runtime.GOARCH}
 	m.CPU = field("/proc/cpuinfo", "model name", ":")
+	m.Model = fmt.Sprintf("family %s, model %s", field("/proc/cpuinfo", "cpu family", ":"), field("/proc/cpuinfo", "model", ":"))
+	m.Mitigations = mitigations()
 	m.OS = strings.Trim(field("/etc/os-release", "PRETTY_NAME", "="), `"`)
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
@@ -38,6 +44,20 @@ func ThisMachine() Machine {
 	}
 	m.Load = Load()
 	return m
+}
+
+// mitigations leaves out faults that the processor has not got.
+func mitigations() map[string]string {
+	const dir = "/sys/devices/system/cpu/vulnerabilities"
+	all := map[string]string{}
+	files, _ := os.ReadDir(dir)
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if s := strings.TrimSpace(string(b)); err == nil && s != "Not affected" {
+			all[f.Name()] = s
+		}
+	}
+	return all
 }
 
 // Load returns the load averages.
