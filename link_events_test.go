@@ -218,7 +218,7 @@ func TestADeletionUnderLoadEndsRunAndIsReported(t *testing.T) {
 }
 
 func TestAMoveToAnotherNamespaceEndsRunAsADeletion(t *testing.T) {
-	testnet.Require(t, "root", "veth")
+	testnet.Require(t, "root", "veth", "cmd:ip")
 	n, other := testnet.New(t, testnet.Options{}), testnet.New(t, testnet.Options{})
 	u := underLoad(t, n, xrx.Config{})
 	began := time.Now()
@@ -232,7 +232,7 @@ func TestAMoveToAnotherNamespaceEndsRunAsADeletion(t *testing.T) {
 }
 
 func TestARenamedInterfaceIsFollowed(t *testing.T) {
-	testnet.Require(t, "root", "veth")
+	testnet.Require(t, "root", "veth", "cmd:ip")
 	n := testnet.New(t, testnet.Options{})
 	u := underLoad(t, n, xrx.Config{})
 	began := time.Now()
@@ -347,7 +347,7 @@ func passing(t *testing.T) *ebpf.Program {
 }
 
 func TestNetlinkCannotTakeTheProgramAway(t *testing.T) {
-	testnet.Require(t, "root", "veth")
+	testnet.Require(t, "root", "veth", "cmd:ip")
 	inBothModes(t, func(t *testing.T, mode bpf.Mode) {
 		n := testnet.New(t, testnet.Options{})
 		u := underLoad(t, n, xrx.Config{Attach: mode})

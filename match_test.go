@@ -170,7 +170,9 @@ func TestAWrongExpressionChangesNothing(t *testing.T) {
 func TestTheLifelineIsTakenOnlyWhereManagementIsKept(t *testing.T) {
 	testnet.Require(t, "root", "veth")
 	n := testnet.New(t, testnet.Options{})
-	n.Exec(n.B, "ip", "route", "add", "default", "via", n.A.IP4.String())
+	if err := n.B.DefaultRoute(n.A.IP4); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name    string
 		cfg     xrx.Config

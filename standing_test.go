@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"xrx"
 	"xrx/internal/testnet"
 	"xrx/internal/vethnet"
@@ -75,18 +73,6 @@ func (s *standing) received() (n uint64) {
 	return n
 }
 
-// recreate makes the pair again, as it was, and sets both ends up.
-func recreate(t *testing.T, n *testnet.Net) {
-	t.Helper()
-	n.InA(func() {
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "a0", HardwareAddr: n.A.MAC}, PeerName: "b0", PeerHardwareAddr: n.B.MAC, PeerNamespace: netlink.NsFd(n.B.FD())}); err != nil {
-			t.Fatal(err)
-		}
-	})
-	n.Exec(n.A, "ip", "link", "set", "a0", "up")
-	n.Exec(n.B, "ip", "link", "set", "b0", "up")
-}
-
 func TestAStandingReceiverOutlivesItsInterfaceAndItsCountsGoOn(t *testing.T) {
 	testnet.Require(t, "root", "veth")
 	testnet.NoLeaks(t)
@@ -113,7 +99,7 @@ func TestAStandingReceiverOutlivesItsInterfaceAndItsCountsGoOn(t *testing.T) {
 			t.Errorf("frames of an interface that is gone: %v", l)
 		}
 		began = time.Now()
-		recreate(t, n)
+		n.Recreate()
 		s.log.await(t, xrx.Opened, round+1, began)
 		eventually(t, patience, "the queues are registered", s.Registered)
 		if now := s.received(); now < before {
@@ -158,7 +144,7 @@ func TestAStandingReceiverWaitsForAnInterfaceThatIsNotThereYet(t *testing.T) {
 		t.Error(err)
 	}
 	began = time.Now()
-	recreate(t, n)
+	n.Recreate()
 	s.log.await(t, xrx.Opened, 1, began)
 	if s.Match() == "" || s.Mode().Attach != "native" {
 		t.Errorf("match %q, mode %v", s.Match(), s.Mode())

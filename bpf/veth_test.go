@@ -184,7 +184,7 @@ func TestMetadataOverVeth(t *testing.T) {
 
 // TestPassingProgramServesIPLinkToo: the committed object works without xrx.
 func TestPassingProgramServesIPLinkToo(t *testing.T) {
-	testnet.Require(t, "root", "veth")
+	testnet.Require(t, "root", "veth", "cmd:ip")
 	n := testnet.New(t, testnet.Options{})
 	object, err := filepath.Abs("xrxpass_bpfel.o")
 	must(t, err)

@@ -347,7 +347,7 @@ func TestAnUnprivilegedRunSurvivesWhatHappensToTheInterface(t *testing.T) {
 	if err := n.B.Delete(); err != nil {
 		t.Fatal(err)
 	}
-	recreate(t, n)
+	n.Recreate()
 	p.complaint.await(t, "it is open again", func(s string) bool { return strings.Count(s, "open, native+copy") == 2 })
 	p.Process.Signal(syscall.SIGTERM)
 	p.end(t, 0)

@@ -179,7 +179,7 @@ func TestUserGivesUpRootOnEveryThreadAndGoesOnReceiving(t *testing.T) {
 				if err := n.B.Delete(); err != nil {
 					t.Fatal(err)
 				}
-				recreate(t, n)
+				n.Recreate()
 				complaint.await(t, "it is open again", func(s string) bool { return strings.Count(s, "open, native+copy") == 2 })
 			}
 			cmd.Process.Signal(syscall.SIGTERM)

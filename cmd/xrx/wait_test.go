@@ -23,18 +23,6 @@ func runTold(t *testing.T, n *testnet.Net, args ...string) (done <-chan result, 
 	return done, stdout, stderr, cancel
 }
 
-// recreate makes a pair that was deleted again, and sets both ends up.
-func recreate(t *testing.T, n *testnet.Net) {
-	t.Helper()
-	n.InA(func() {
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "a0", HardwareAddr: n.A.MAC}, PeerName: "b0", PeerHardwareAddr: n.B.MAC, PeerNamespace: netlink.NsFd(n.B.FD())}); err != nil {
-			t.Fatal(err)
-		}
-	})
-	n.Exec(n.A, "ip", "link", "set", "a0", "up")
-	n.Exec(n.B, "ip", "link", "set", "b0", "up")
-}
-
 func TestRunWithWaitOutlivesItsInterface(t *testing.T) {
 	testnet.Require(t, "root", "veth")
 	n := testnet.New(t, testnet.Options{})
@@ -51,7 +39,7 @@ func TestRunWithWaitOutlivesItsInterface(t *testing.T) {
 	}
 	stderr.await(t, "it waits", func(s string) bool { return strings.Contains(s, `xrx: b0: waiting (no interface "b0"`) })
 	for round := 1; round <= 2; round++ {
-		recreate(t, n)
+		n.Recreate()
 		stderr.await(t, "it is open", func(s string) bool { return strings.Count(s, "xrx: b0: open, native+copy\n") == round })
 		n.InA(func() {
 			l, err := netlink.LinkByName("a0")

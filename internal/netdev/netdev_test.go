@@ -54,7 +54,7 @@ func TestGetTellsWhatAReceiverNeedsToKnow(t *testing.T) {
 
 // Each row adds to what the rows before it set up, in namespace B of a pair without IPv6.
 func TestLifelineSeesTheDefaultRouteWhereverItLies(t *testing.T) {
-	testnet.Require(t, "root", "veth")
+	testnet.Require(t, "root", "veth", "cmd:ip")
 	t.Setenv("SSH_CONNECTION", "")
 	for _, c := range []struct {
 		name   string
@@ -218,7 +218,7 @@ func TestOtherChangesDoNotCrowdOutADeletion(t *testing.T) {
 }
 
 func TestWatchClosesWhileEventsWaitAndTwice(t *testing.T) {
-	testnet.Require(t, "root", "veth")
+	testnet.Require(t, "root", "veth", "cmd:ip")
 	testnet.NoLeaks(t)
 	n := testnet.New(t, testnet.Options{MTU: 1200})
 	w := watch(t, n)

@@ -18,7 +18,7 @@ import (
 const soon = 5 * time.Second
 
 func TestWatchTellsOfEveryOtherChangeWithBeforeAndAfter(t *testing.T) {
-	testnet.Require(t, "root", "veth", "cmd:ethtool")
+	testnet.Require(t, "root", "veth", "cmd:ethtool", "cmd:ip")
 	testnet.NoLeaks(t)
 	n := testnet.New(t, testnet.Options{Queues: 2, MTU: 1200})
 	w := watch(t, n)
@@ -99,7 +99,7 @@ func TestChangesThatFoundNoRoomAreToldAsOne(t *testing.T) {
 }
 
 func TestAwaitReturnsWhenTheInterfaceIsThereOrTheContextDone(t *testing.T) {
-	testnet.Require(t, "root", "veth")
+	testnet.Require(t, "root", "veth", "cmd:ip")
 	testnet.NoLeaks(t)
 	n := testnet.New(t, testnet.Options{MTU: 1200})
 	ended := make(chan error, 1)

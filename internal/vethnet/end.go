@@ -15,6 +15,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"xrx/internal/netdev"
 )
 
 // End is one end of the pair: a namespace and the interface in it.
@@ -146,26 +148,15 @@ func (e *End) Sysctl(name, value string) error {
 	})
 }
 
-// SysClass writes value to /sys/class/net/<interface>/<name>, for example
-// "gro_flush_timeout". /sys shows the namespace it was mounted in, hence a
-// mount namespace with a /sys of its own, thrown away afterwards.
+// SysClass writes value to /sys/class/net/<interface>/<name> of the namespace, for example "gro_flush_timeout".
 func (e *End) SysClass(name, value string) error {
-	return onThread(func() error {
-		// CLONE_FS lets this thread leave the mount namespace it
-		// shares with the others (unshare(2)).
-		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("unshare mounts: %w", explain(err))
+	return e.Do(func() (err error) {
+		s, err := netdev.OpenSysfs(netdev.Info{Name: e.Iface, Index: e.Index}, e.MAC.String())
+		if err != nil {
+			return err
 		}
-		if err := unix.Setns(e.FD(), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter network namespace: %w", err)
-		}
-		if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
-			return fmt.Errorf("make mounts private: %w", err)
-		}
-		if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
-			return fmt.Errorf("mount sysfs: %w", err)
-		}
-		return os.WriteFile(filepath.Join("/sys/class/net", e.Iface, name), []byte(value), 0)
+		defer func() { err = errors.Join(err, s.Close()) }()
+		return s.Write(e.Iface, name, value)
 	})
 }
 
