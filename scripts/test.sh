@@ -27,7 +27,7 @@ tier() {
 		printf '== %s: passed in %d s\n' "$name" $((SECONDS - began))
 	else
 		cat "$log/out"
-		failed+=("$name")
+		failed+=("$name: $(sed -n 's/^ *--- FAIL: \([^ ]*\).*/\1/p' "$log/out" | paste -sd' ')")
 		printf '== %s: FAILED after %d s\n' "$name" $((SECONDS - began))
 	fi
 	# -v prints "=== RUN Test", then the reason that it gave, file:line: in front, and "--- SKIP: Test" later.
@@ -95,10 +95,39 @@ guest 'zero-copy guest' test -test.v
 guest 'zero-copy guest, two queues' --queues 2 test -test.v -test.run Queues
 skip 'zero-copy guest, other cards' "make test-zc ZC='--nic igb', and e1000e or vmxnet3, which have no zero-copy"
 
+# Lines "tier: Test (reason)": what one tier skipped for one reason is told together, subtests by their number.
+together() {
+	awk '
+		match($0, /: Test[^ ]* \(/) {
+			test = substr($0, RSTART + 2, RLENGTH - 4)
+			why = substr($0, 1, RSTART + 1) substr($0, RSTART + RLENGTH, length($0) - RSTART - RLENGTH)
+			part = sub(/\/.*/, "", test)
+			if (!(why in tests)) told[++n] = why
+			if (!((why, test) in parts)) tests[why] = tests[why] " " test
+			parts[why, test] += part
+			next
+		}
+		{ told[++n] = $0 }
+		END {
+			for (i = 1; i <= n; i++) {
+				print "  " told[i]
+				m = split(tests[told[i]], names, " ")
+				line = ""
+				for (j = 1; j <= m; j++) {
+					p = parts[told[i], names[j]]
+					name = names[j] (p ? " (" p (p > 1 ? " parts)" : " part)") : "") (j < m ? "," : "")
+					if (line != "" && length(line name) > 110) { print "     " line; line = "" }
+					line = line " " name
+				}
+				if (line != "") print "     " line
+			}
+		}'
+}
+
 printf '\n'
 if [ ${#skipped[@]} -gt 0 ]; then
 	echo 'Skipped:'
-	printf '  %s\n' "${skipped[@]}"
+	printf '%s\n' "${skipped[@]}" | together
 else
 	echo 'Nothing was skipped.'
 fi
