@@ -57,6 +57,9 @@ func goals(dir string, args []string) (string, error) {
 	if read(dir, "soak.json", &s) == nil {
 		if a, b, ok := s.compared(); ok {
 			t.row(fmt.Sprintf("%.0f s at full rate: no second worse than the C poll loop's worst", s.Length), "", num(a.Worst, 3)+" %", num(b.Worst, 3)+" %", "", verdict(s.Pass))
+			if a.Alone > 0 && b.Alone > 0 {
+				t.row("the same, of seconds in which the host took nothing of the receiver's processor", fmt.Sprintf("%d and %d seconds", a.Alone, b.Alone), num(a.WorstOf, 3)+" %", num(b.WorstOf, 3)+" %", "", verdict(s.Alone))
+			}
 		}
 	}
 	return r.Machine.from(file, fmt.Sprintf("medians of rounds of %g s", r.Seconds)) + t.String(), nil

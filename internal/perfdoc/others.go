@@ -46,6 +46,7 @@ type soak struct {
 	Length  float64   `json:"length_s"`
 	Runs    []soakRun `json:"runs"`
 	Pass    bool      `json:"pass"`
+	Alone   bool      `json:"pass_alone"`
 }
 
 type soakRun struct {
@@ -53,6 +54,9 @@ type soakRun struct {
 	Median   float64 `json:"lost_percent_median"`
 	Worst    float64 `json:"lost_percent_worst"`
 	Clean    int     `json:"seconds_without_loss"`
+	Stolen   float64 `json:"stolen_ms"`
+	Alone    int     `json:"seconds_alone"` // 0 in older files: not measured
+	WorstOf  float64 `json:"lost_percent_worst_alone"`
 	GC       uint64  `json:"gc"`
 	GCPause  float64 `json:"gc_pause_max_us"`
 	Seconds  []struct {
@@ -75,13 +79,17 @@ func soaks(dir string, _ []string) (string, error) {
 	if err := read(dir, "soak.json", &s); err != nil {
 		return "", err
 	}
-	t := table("", "seconds", "without loss", "lost in the median second, %", "in the worst, %", "collections", "longest pause, µs")
+	t := table("", "seconds", "without loss", "lost in the median second, %", "in the worst, %", "stolen, ms", "in the worst with nothing stolen, %", "collections", "longest pause, µs")
 	for _, r := range s.Runs {
 		pause := ""
 		if r.GC > 0 {
 			pause = num(r.GCPause, 0)
 		}
-		t.row(r.Receiver, fmt.Sprint(len(r.Seconds)), fmt.Sprint(r.Clean), num(r.Median, 3), num(r.Worst, 3), fmt.Sprint(r.GC), pause)
+		stolen, alone := "", ""
+		if r.Alone > 0 {
+			stolen, alone = num(r.Stolen, 0), fmt.Sprintf("%.3f (of %d)", r.WorstOf, r.Alone)
+		}
+		t.row(r.Receiver, fmt.Sprint(len(r.Seconds)), fmt.Sprint(r.Clean), num(r.Median, 3), num(r.Worst, 3), stolen, alone, fmt.Sprint(r.GC), pause)
 	}
 	return s.Machine.from("soak.json", fmt.Sprintf("%.0f s each; loss is what the kernel dropped for want of a frame or of ring room", s.Length)) + t.String(), nil
 }
