@@ -187,3 +187,39 @@ func TestTheKernelsErrnoStaysReachable(t *testing.T) {
 		}
 	}
 }
+
+func TestShortTurnsAreTakenBackAndOnlyOrdinaryThreadsGetThem(t *testing.T) {
+	runtime.LockOSThread() // never unlocked: nobody inherits what this thread became
+	attr := func() unix.SchedAttr {
+		t.Helper()
+		a, err := unix.SchedGetAttr(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *a
+	}
+	was := attr()
+	if was.Policy != unix.SCHED_NORMAL || was.Runtime == 0 {
+		t.Skip("threads of the normal policy have no time slices before Linux 6.12, or this one has another policy")
+	}
+	undo := ShortTurns()
+	want := was
+	want.Runtime = 100_000
+	if got := attr(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	undo()
+	if got := attr(); got != was {
+		t.Errorf("afterwards %+v, was %+v", got, was)
+	}
+	was.Policy = unix.SCHED_IDLE
+	if err := unix.SchedSetAttr(0, &was, 0); err != nil {
+		t.Fatal(err)
+	}
+	idle := attr()
+	undo = ShortTurns()
+	if got := attr(); got != idle {
+		t.Errorf("an idle thread became %+v, was %+v", got, idle)
+	}
+	undo()
+}
