@@ -39,12 +39,19 @@ func (r *Receiver) ForgeMeta() {
 	}
 }
 
-// Detach takes the receiver's program off the interface, so that a test can put another one there. Before Run.
+// Detach takes the receiver's program off the interface, so that a test can put another one there, which the receiver then
+// takes for its own. Before Run.
 func (r *Receiver) Detach() error {
-	err := r.link.Close()
-	r.link = nil
-	return err
+	was := r.link
+	r.link = detached{was}
+	return was.Close()
 }
+
+// detached is a program that is on the interface whenever it is looked for.
+type detached struct{ attachment }
+
+func (detached) Condition() (bpf.Condition, error) { return bpf.Attached, nil }
+func (detached) Close() error                      { return nil }
 
 // SocketFD returns the descriptor of the first queue's socket.
 func (r *Receiver) SocketFD() int { return r.queues[0].sock.FD() }

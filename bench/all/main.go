@@ -31,7 +31,7 @@ type part struct {
 }
 
 var parts = []part{
-	{"rx", nil, []string{"-quick"}, 606 * time.Second, 65 * time.Second, "receivers side by side: rate, loss, processor time"},
+	{"rx", nil, []string{"-quick"}, 757 * time.Second, 65 * time.Second, "receivers side by side: rate, loss, processor time"},
 	{"latency", nil, []string{"-quick"}, 140 * time.Second, 37 * time.Second, "latency by rate and way of waiting"},
 	{"soak", nil, []string{"-quick", "-time", "10s"}, 150 * time.Second, 31 * time.Second, "loss by second at full rate"},
 	{"scale", nil, []string{"-quick"}, 165 * time.Second, 68 * time.Second, "queues, flows, frames held"},

@@ -25,7 +25,7 @@ import (
 func main() {
 	o := rig.Options{}
 	rounds := flag.Int("rounds", 3, "rounds over all receivers and loads")
-	goalRounds := flag.Int("goal-rounds", 0, "rounds of those that a goal compares under live frames, these included (0: four times as many)")
+	goalRounds := flag.Int("goal-rounds", 0, "rounds of those that a goal compares, these included (0: four times as many)")
 	flag.DurationVar(&o.Length, "time", time.Second, "length of one sample")
 	flag.Float64Var(&o.Most, "others", 20, "repeat a sample while other programs took more than this many percent of its processors")
 	flag.IntVar(&o.Tries, "tries", 2, "but not more often than this; the least disturbed one counts")
@@ -123,15 +123,16 @@ type pair struct {
 	load rig.Load
 }
 
-// decides says whether a goal under live frames is about it: those of loads that trickle are clear in a few rounds.
+// decides says whether a goal is about it.
 func (p pair) decides() bool {
-	switch p.load.Name {
-	case "udp64":
-		return slices.Contains([]string{"C libxdp, poll", "C libxdp, busy", "DPDK testpmd, net_af_xdp", xrxAdaptive, xrxBusy, "xrx, GRO off, no metadata, busy"}, p.rx.Name())
-	case "tcp1500":
-		return p.rx.Name() == "C libxdp, poll" || p.rx.Name() == "xrx, GRO on"
+	name := p.rx.Name()
+	switch {
+	case p.load.Name == "udp64":
+		return slices.Contains([]string{"C libxdp, poll", "C libxdp, busy", "DPDK testpmd, net_af_xdp", xrxAdaptive, xrxBusy, "xrx, GRO off, no metadata, busy"}, name)
+	case p.load.Name == "tcp1500":
+		return name == "C libxdp, poll" || name == "xrx, GRO on"
 	}
-	return false
+	return p.load.Engine != "live" && (name == xrxAdaptive || name == xrxBusy)
 }
 
 // measured says whether a receiver is measured under a load by default.
