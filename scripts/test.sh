@@ -27,7 +27,7 @@ tier() {
 		printf '== %s: passed in %d s\n' "$name" $((SECONDS - began))
 	else
 		cat "$log/out"
-		failed+=("$name: $(sed -n 's/^ *--- FAIL: \([^ ]*\).*/\1/p' "$log/out" | paste -sd' ')")
+		failed+=("$name: $(sed -n 's/^ *--- FAIL: \([^ ]*\).*/\1/p; s/^FAIL[[:space:]]\{1,\}\([^[:space:]]*\).*/\1/p' "$log/out" | paste -sd' ')")
 		printf '== %s: FAILED after %d s\n' "$name" $((SECONDS - began))
 	fi
 	# -v prints "=== RUN Test", then the reason that it gave, file:line: in front, and "--- SKIP: Test" later.

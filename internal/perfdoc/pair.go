@@ -6,7 +6,7 @@ import (
 )
 
 // apart is the round trip of a cache line, ns, from which on two processors count as far apart: those that share a cache
-// take about 60 ns, the others from 400 on.
+// take 60 to 190 ns, the others from 400 on.
 const apart = 250
 
 // placements are where the two processors were: the host of a virtual machine moves them about.
