@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,8 @@ import (
 	"xrx/internal/testnet"
 )
 
-// runFlows runs flows on b0 while count TCP segments of 7 flows are sent, and returns what it wrote.
-func runFlows(t *testing.T, count int, args ...string) (stdout, stderr string) {
+// runFlows runs flows on b0 while count TCP segments of 7 flows are sent, until it has told of all, and returns what it wrote.
+func runFlows(t *testing.T, count int, told func(stdout string) bool, args ...string) (stdout, stderr string) {
 	t.Helper()
 	testnet.NoLeaks(t)
 	n := testnet.New(t, testnet.Options{})
@@ -46,8 +47,7 @@ func runFlows(t *testing.T, count int, args ...string) (stdout, stderr string) {
 			t.Fatal(stderr)
 		}
 	})
-	before := len(out.String())
-	await("a report after the last packet", func() bool { return len(out.String()) > before })
+	await("a report of all packets", func() bool { return told(out.String()) })
 	cancel()
 	select {
 	case c := <-code:
@@ -65,13 +65,22 @@ func runFlows(t *testing.T, count int, args ...string) (stdout, stderr string) {
 
 func TestFlowRecordsAddUpToWhatWasSent(t *testing.T) {
 	testnet.Require(t, "root", "veth", "afxdp")
-	stdout, _ := runFlows(t, 2100, "--json", "--interval", "50ms")
 	type record struct {
 		Type, Proto, Reason, Src, Dst string
 		Sport, Dport, IP              int
 		Packets, Bytes, Retransmits   int
 		First, Last                   time.Time
 	}
+	stdout, _ := runFlows(t, 2100, func(stdout string) bool {
+		packets := 0
+		for line := range strings.Lines(stdout) {
+			var r record
+			if json.Unmarshal([]byte(line), &r) == nil && r.Proto == "tcp" { // the last line may be half of one
+				packets += r.Packets
+			}
+		}
+		return packets >= 2100
+	}, "--json", "--interval", "50ms")
 	packets, size, ports := 0, 0, map[int]int{}
 	for line := range strings.Lines(stdout) {
 		var r record
@@ -94,7 +103,9 @@ func TestFlowRecordsAddUpToWhatWasSent(t *testing.T) {
 
 func TestFlowsShowsTheTopTalkersAgainAndAgain(t *testing.T) {
 	testnet.Require(t, "root", "veth", "afxdp")
-	stdout, stderr := runFlows(t, 700, "--top", "3", "--sort", "packets", "--interval", "50ms")
+	stdout, stderr := runFlows(t, 700, func(stdout string) bool {
+		return slices.ContainsFunc(strings.Split(stdout, "\n\n"), func(table string) bool { return strings.Count(table, " 151,400 ") == 3 })
+	}, "--top", "3", "--sort", "packets", "--interval", "50ms")
 	tables := strings.Split(strings.TrimSpace(stdout), "\n\n")
 	last := strings.Split(tables[len(tables)-1], "\n")
 	if len(last) != 5 || !strings.HasPrefix(last[0], "b0  ") || !strings.Contains(last[0], " 0 retransmits") {
