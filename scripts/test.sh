@@ -41,8 +41,9 @@ skip() { skipped+=("$1 ($2)"); }
 
 # The tests that need root get it from EXEC; everything else ignores it. One package at a time: tests that hold the
 # receiver to a second, or feed it at full rate, should not share the processors with each other.
-# Compiling may be done for several packages at a time, so that comes first.
-gotest() { eval "$GO test $EXEC -p 1 -v -count=1 $*"; }
+# Compiling may be done for several packages at a time, so that comes first. Ten minutes, go's own limit for a package, is
+# twice what the longest takes under the race detector on a machine that is not quick: too near.
+gotest() { eval "$GO test $EXEC -p 1 -v -count=1 -timeout 30m $*"; }
 race() { "$GO" build -race ./... && gotest -race -short ./...; }
 
 pure=(./umem ./fillring ./gro ./stats ./match ./metrics ./own ./steer ./txring ./consume/... ./internal/backlog ./internal/capture ./internal/csum
