@@ -4,7 +4,13 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"xrx/internal/sys"
 )
+
+// xrxMapCounts is the section that is nothing but the counters.
+const xrxMapCounts = ".data.counts"
 
 // Reason is what became of a packet in the program.
 type Reason int
@@ -63,20 +69,45 @@ func (p *Program) Counters() (Counters, error) {
 	if p.closed {
 		return Counters{}, ErrClosed
 	}
-	return readCounters(p.obj.Counts)
+	return readCounters(p.counts), nil
 }
 
-func readCounters(m *ebpf.Map) (Counters, error) {
-	var perCPU []xrxXrxCounts
-	if err := m.Lookup(uint32(0), &perCPU); err != nil {
-		return Counters{}, fmt.Errorf("bpf: read counters: %w", err)
-	}
-	c := Counters{PerCPU: make([]Counts, len(perCPU))}
-	for cpu, counts := range perCPU {
-		c.PerCPU[cpu] = counts.N
-		for reason, n := range counts.N {
+// countsSize is the length of struct xrx_counts: one processor's counters, a cache line.
+const countsSize = 8 * int(NumReasons)
+
+// readCounters reads all of mem, the counters of each CPU in turn.
+func readCounters(mem []byte) Counters {
+	c := Counters{PerCPU: make([]Counts, len(mem)/countsSize)}
+	for cpu := range c.PerCPU {
+		for reason := range NumReasons {
+			n := sys.LoadUint64(mem[cpu*countsSize+8*int(reason):])
+			c.PerCPU[cpu][reason] = n
 			c.Total[reason] += n
 		}
 	}
-	return c, nil
+	return c
+}
+
+// sizeCounters gives every possible CPU its counters: the object has those of one.
+func sizeCounters(spec *ebpf.CollectionSpec) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("bpf: how many processors there may be: %w", err)
+	}
+	if err := spec.Variables[xrxVarCpus].Set(uint32(cpus)); err != nil {
+		return fmt.Errorf("bpf: set %s: %w", xrxVarCpus, err)
+	}
+	m := spec.Maps[xrxMapCounts]
+	m.ValueSize = uint32(cpus * countsSize)
+	m.Contents = []ebpf.MapKV{{Key: uint32(0), Value: make([]byte, m.ValueSize)}}
+	section, ok := m.Value.(*btf.Datasec) // the kernel wants the type to be as long as the value
+	if !ok || len(section.Vars) != 1 {
+		return fmt.Errorf("bpf: %s is not one variable: %v", xrxMapCounts, m.Value)
+	}
+	array, ok := btf.UnderlyingType(section.Vars[0].Type.(*btf.Var).Type).(*btf.Array)
+	if !ok {
+		return fmt.Errorf("bpf: %s is not an array: %v", xrxMapCounts, section.Vars[0].Type)
+	}
+	section.Size, section.Vars[0].Size, array.Nelems = m.ValueSize, m.ValueSize, uint32(cpus)
+	return nil
 }

@@ -154,7 +154,7 @@ func loadEdited(opts Options, name string, edit func(asm.Instructions) (asm.Inst
 	if err := spec.LoadAndAssign(&p.obj, nil); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return p.mapped()
 }
 
 // function makes instructions a function beside those of model: the kernel wants all to have types and lines, or none.

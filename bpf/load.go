@@ -52,20 +52,23 @@ func Load(opts Options) (*Program, error) {
 		err := spec.LoadAndAssign(&both, nil)
 		if err == nil {
 			p.obj, p.hints = both.objects, both.Hints
-			return p.mapTold()
+			return p.mapped()
 		}
 		p.hintsRefused = &Attempt{Mode: Native, HWMeta: true, Err: err, Why: whyHintsNotLoaded(err)}
 	}
 	if err := spec.LoadAndAssign(&p.obj, nil); err != nil {
 		return nil, fmt.Errorf("bpf: load: %w", explainLoad(err))
 	}
-	return p.mapTold()
+	return p.mapped()
 }
 
-// mapTold maps what the program tells; on error the program is unloaded.
-func (p *Program) mapTold() (_ *Program, err error) {
-	if p.told, err = sys.MapShared(p.obj.Told.FD()); err != nil {
-		return nil, errors.Join(fmt.Errorf("bpf: map the program's word into memory (5.5 or later is needed): %w", err), p.Close())
+// mapped maps what the program writes for us to read; on error the program is unloaded.
+func (p *Program) mapped() (_ *Program, err error) {
+	if p.counts, err = sys.MapShared(p.obj.Counts.FD(), int(p.obj.Counts.ValueSize())); err == nil {
+		p.told, err = sys.MapShared(p.obj.Told.FD(), int(p.obj.Told.ValueSize()))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("bpf: map the program's counters into memory (5.5 or later is needed): %w", err), p.Close())
 	}
 	return p, nil
 }
@@ -86,6 +89,9 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		}
 	}
 	spec.Maps[xrxMapXsks].MaxEntries = uint32(opts.MaxQueues)
+	if err := sizeCounters(spec); err != nil {
+		return err
+	}
 
 	if err := spliceMatch(spec, opts.Match); err != nil {
 		return err

@@ -77,7 +77,7 @@ func TestObjectsAreWhatTheirDocumentationSays(t *testing.T) {
 	if len(kfuncs) != 0 {
 		t.Errorf("programs missing: %v", kfuncs)
 	}
-	if m := spec.Maps["counts"]; m.Type != ebpf.PerCPUArray || m.ValueSize != uint32(8*bpf.NumReasons) {
+	if m := spec.Maps[".data.counts"]; m.Type != ebpf.Array || m.ValueSize != uint32(8*bpf.NumReasons) {
 		t.Errorf("counters: %v", m)
 	}
 	for _, file := range []string{"xrx.bpf.c", "pass.bpf.c", "xrx_kernel.h", "xrx_meta.h", "xrx_parse.h"} {

@@ -10,7 +10,8 @@ import (
 // DefaultMaxQueues is how many queues a program serves unless Options say otherwise.
 const DefaultMaxQueues = 64
 
-// Options, but for Match, are fixed when the program is loaded: the verifier specialises it for them, so what is off costs nothing.
+// Options, but for Match, are fixed when the program is loaded: the verifier specialises it for them, so what is
+// off costs no more than the load of a flag.
 // The zero value is a program without hardware hints, an asymmetric hash and seed 0.
 type Options struct {
 	// Symmetric makes both directions of a flow hash the same.

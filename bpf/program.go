@@ -15,6 +15,7 @@ type Program struct {
 	opts     Options
 	switchAt uint32 // offset of the on-off switch in obj.Globals
 	obj      objects
+	counts   []byte        // Counts, mapped
 	told     []byte        // Told, mapped
 	hints    *ebpf.Program // nil unless HWMeta was asked for and granted
 
@@ -31,7 +32,7 @@ type Program struct {
 type objects struct {
 	Plain   *ebpf.Program `ebpf:"xrx_rx"`
 	Sockets *ebpf.Map     `ebpf:"xsks"`
-	Counts  *ebpf.Map     `ebpf:"counts"`
+	Counts  *ebpf.Map     `ebpf:".data.counts"`
 	Globals *ebpf.Map     `ebpf:".bss"`
 	Told    *ebpf.Map     `ebpf:"told"`
 }
@@ -138,9 +139,7 @@ func (p *Program) Close() error {
 	for _, a := range left {
 		errs = append(errs, a.Close())
 	}
-	errs = append(errs, p.obj.Plain.Close(), p.hints.Close(), p.obj.Sockets.Close(), p.obj.Counts.Close(), p.obj.Globals.Close(), p.obj.Told.Close())
-	if p.told != nil {
-		errs = append(errs, sys.Unmap(p.told))
-	}
+	errs = append(errs, p.obj.Plain.Close(), p.hints.Close(), p.obj.Sockets.Close(), p.obj.Counts.Close(), p.obj.Globals.Close(), p.obj.Told.Close(),
+		unmap(p.counts, p.told))
 	return errors.Join(errs...)
 }

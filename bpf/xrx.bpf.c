@@ -49,17 +49,20 @@ enum xrx_reason {
 	XRX_REASONS,
 };
 
-/* One entry with all counters: one lookup a packet. */
+/* A cache line; only the program on that processor writes it. */
 struct xrx_counts {
 	__u64 n[XRX_REASONS];
 };
+_Static_assert(sizeof(struct xrx_counts) == 64, "two processors' counters in one cache line");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct xrx_counts);
-} counts SEC(".maps");
+/*
+ * Of processor 0; the loader makes it as many as there are (bpf/counters.go). Not a per-CPU map, whose
+ * entry takes a key in memory and three loads to find (docs/adr/0026).
+ */
+struct xrx_counts counts[1] SEC(".data.counts");
+
+/* How many. */
+volatile const __u32 cpus;
 
 /*
  * Told to user space, which maps it. meta_refused: not 0 once a packet had to go without
@@ -258,36 +261,46 @@ static __always_inline void count_odd(struct xdp_md *ctx, __u32 odd, struct xrx_
 		*(volatile __u32 *)&t->truncated = has;
 }
 
+/* Sends the packet to the socket of its queue, if there is one. */
+static __always_inline int redirect(struct xdp_md *ctx, struct xrx_counts *c)
+{
+	if (unlikely(bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS) != XDP_REDIRECT)) {
+		c->n[XRX_NO_SOCKET]++;
+		asm volatile(""); /* or both end in one place, and the way of most packets jumps there */
+		return XDP_PASS;
+	}
+	c->n[XRX_REDIRECTED]++;
+	return XDP_REDIRECT;
+}
+
 static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 {
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct xrx_counts *c = counts;
 	struct hints h = {};
-	struct xrx_counts *c;
 	struct view v;
-	__u32 zero = 0;
 
-	c = bpf_map_lookup_elem(&counts, &zero);
-	if (!c)
-		return XDP_PASS; /* can't be: an array has its entry 0 */
+	if (unlikely(cpu >= cpus))
+		return XDP_PASS; /* can't be */
+	asm volatile("" : "+r"(c)); /* the compiler knows of one entry only */
+	c += cpu;
+	asm volatile("" : "+r"(c)); /* one register from here on, not two */
 	if (unlikely(disabled)) {
 		c->n[XRX_DISABLED]++;
 		return XDP_PASS;
 	}
+	if (no_meta && !matching)
+		return redirect(ctx, c);
 
-	v.odd = 0;
-	if (!no_meta || matching)
-		parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &v);
+	parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, &v);
 	if (!match(ctx, &v)) {
 		c->n[XRX_NOT_MATCHED]++;
 		return XDP_PASS;
 	}
-
 	/* Ask for the socket before writing anything: what goes to the stack
 	 * goes without metadata, which would keep its GRO from merging. */
-	if (bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS) != XDP_REDIRECT) {
-		c->n[XRX_NO_SOCKET]++;
+	if (redirect(ctx, c) != XDP_REDIRECT)
 		return XDP_PASS;
-	}
-	c->n[XRX_REDIRECTED]++;
 	if (unlikely(v.odd))
 		count_odd(ctx, v.odd, c);
 	if (no_meta)
@@ -298,9 +311,11 @@ static __always_inline int receive(struct xdp_md *ctx, const int use_hints)
 		apply_hints(&h, &v);
 	}
 	if (unlikely(!stamp(ctx, &v, h.timestamp))) {
-		struct xrx_told *t = bpf_map_lookup_elem(&told, &zero);
+		struct xrx_told *t;
+		__u32 zero = 0;
 
 		c->n[XRX_META_REFUSED]++;
+		t = bpf_map_lookup_elem(&told, &zero);
 		if (t)
 			*(volatile __u32 *)&t->meta_refused = 1;
 	}

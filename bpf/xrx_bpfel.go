@@ -79,11 +79,12 @@ type xrxXrxTold struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	xrxMapCounts      = "counts"
 	xrxMapTold        = "told"
 	xrxMapXsks        = "xsks"
 	xrxProgXrxRx      = "xrx_rx"
 	xrxProgXrxRxHints = "xrx_rx_hints"
+	xrxVarCounts      = "counts"
+	xrxVarCpus        = "cpus"
 	xrxVarDisabled    = "disabled"
 	xrxVarFrags       = "frags"
 	xrxVarHwHash      = "hw_hash"
@@ -145,15 +146,16 @@ type xrxProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xrxMapSpecs struct {
-	Counts *ebpf.MapSpec `ebpf:"counts"`
-	Told   *ebpf.MapSpec `ebpf:"told"`
-	Xsks   *ebpf.MapSpec `ebpf:"xsks"`
+	Told *ebpf.MapSpec `ebpf:"told"`
+	Xsks *ebpf.MapSpec `ebpf:"xsks"`
 }
 
 // xrxVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type xrxVariableSpecs struct {
+	Counts     *ebpf.VariableSpec `ebpf:"counts"`
+	Cpus       *ebpf.VariableSpec `ebpf:"cpus"`
 	Disabled   *ebpf.VariableSpec `ebpf:"disabled"`
 	Frags      *ebpf.VariableSpec `ebpf:"frags"`
 	HwHash     *ebpf.VariableSpec `ebpf:"hw_hash"`
@@ -185,14 +187,12 @@ func (o *xrxObjects) Close() error {
 //
 // It can be passed to loadXrxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xrxMaps struct {
-	Counts *ebpf.Map `ebpf:"counts"`
-	Told   *ebpf.Map `ebpf:"told"`
-	Xsks   *ebpf.Map `ebpf:"xsks"`
+	Told *ebpf.Map `ebpf:"told"`
+	Xsks *ebpf.Map `ebpf:"xsks"`
 }
 
 func (m *xrxMaps) Close() error {
 	return _XrxClose(
-		m.Counts,
 		m.Told,
 		m.Xsks,
 	)
@@ -202,6 +202,8 @@ func (m *xrxMaps) Close() error {
 //
 // It can be passed to loadXrxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type xrxVariables struct {
+	Counts     *ebpf.Variable `ebpf:"counts"`
+	Cpus       *ebpf.Variable `ebpf:"cpus"`
 	Disabled   *ebpf.Variable `ebpf:"disabled"`
 	Frags      *ebpf.Variable `ebpf:"frags"`
 	HwHash     *ebpf.Variable `ebpf:"hw_hash"`

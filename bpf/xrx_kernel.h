@@ -26,7 +26,6 @@ typedef __u32 __wsum;
 
 enum {
 	BPF_MAP_TYPE_ARRAY = 2,
-	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_XSKMAP = 17,
 };
 

@@ -47,7 +47,7 @@ func MapRegion(size int, huge bool) (mem []byte, hugeErr, err error) {
 // Unmap undoes MapRegion and MapShared.
 func Unmap(mem []byte) error { return unix.Munmap(mem) }
 
-// MapShared maps the first page of what a descriptor stands for, for reading.
-func MapShared(fd int) ([]byte, error) {
-	return unix.Mmap(fd, 0, unix.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+// MapShared maps the first size bytes of what a descriptor stands for, for reading.
+func MapShared(fd, size int) ([]byte, error) {
+	return unix.Mmap(fd, 0, size, unix.PROT_READ, unix.MAP_SHARED)
 }
