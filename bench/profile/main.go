@@ -148,7 +148,7 @@ func (p *profiled) record(g *rig.Rig, l rig.Load, flags string, source functions
 	if c.Packets == 0 {
 		return nil, errors.New("nothing was received")
 	}
-	p.Packets, p.KPPS = c.Packets, float64(c.Packets)/sent.Elapsed/1e3
+	p.Packets, p.KPPS = c.Packets, float64(c.Packets)/sent.Sending/1e3
 	p.Measured = float64(after-before) / float64(c.Packets)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

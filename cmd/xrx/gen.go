@@ -241,6 +241,7 @@ type genSummary struct {
 	Frames   uint64  `json:"frames"`
 	Bytes    uint64  `json:"bytes"`
 	ElapsedS float64 `json:"elapsed_s"`
+	SendingS float64 `json:"sending_s"` // of it, without what the engine does before its first frames
 	PPS      float64 `json:"pps"`
 	BPS      float64 `json:"bps"`
 	Retries  uint64  `json:"retries"`
@@ -264,7 +265,7 @@ func (f *genFlags) report(e env, iface, reason string, r gen.Result) error {
 	if f.json {
 		return json.NewEncoder(e.stdout).Encode(genSummary{
 			Type: "summary", Iface: iface, Engine: r.Engine, NotLive: reason, Frames: r.Frames, Bytes: r.Bytes,
-			ElapsedS: r.Elapsed.Seconds(), PPS: r.PPS(), BPS: r.BitsPerSecond(), Retries: r.Retries, Dropped: r.Dropped, Late: behind,
+			ElapsedS: r.Elapsed.Seconds(), SendingS: r.Sending.Seconds(), PPS: r.PPS(), BPS: r.BitsPerSecond(), Retries: r.Retries, Dropped: r.Dropped, Late: behind,
 		})
 	}
 	_, err := fmt.Fprintf(e.stdout, "sent %d frames, %d bytes in %.3f s: %s, %s; waited %d times for room, the interface dropped %d\n",

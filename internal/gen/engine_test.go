@@ -241,7 +241,11 @@ func TestRunsStopWhenTold(t *testing.T) {
 				if err != nil || r.Frames == 0 || r.Elapsed < o.Duration || r.Elapsed > o.Duration+time.Second {
 					t.Errorf("after a duration: %+v, %v", r, err)
 				}
-				t.Logf("%.0f kpps, stopped %v late", r.PPS()/1e3, r.Elapsed-o.Duration)
+				// The live engine's calls prepare before they send; the others send all the time.
+				if r.Sending <= 0 || r.Sending > r.Elapsed || (r.Sending < r.Elapsed) != (engine == gen.Live) {
+					t.Errorf("sending for %v of %v", r.Sending, r.Elapsed)
+				}
+				t.Logf("%.0f kpps, sending for %v, stopped %v late", r.PPS()/1e3, r.Sending, r.Elapsed-o.Duration)
 			})
 			n.InA(func() {
 				e, err := gen.Open(engine, stream(n, false, false), gen.Options{Iface: n.A.Iface})

@@ -79,7 +79,10 @@ func (l *liveSender) send(ctx context.Context, count uint64, r *Result) error {
 	// Setting a mapped variable cannot fail.
 	defer context.AfterFunc(ctx, func() { _ = l.objects.Limit.Set(uint64(0)) })()
 	chunk := uint64(liveFirst)
-	for r.Frames < count && ctx.Err() == nil {
+	for call := uint32(1); r.Frames < count && ctx.Err() == nil; call++ {
+		if err := l.objects.Call.Set(call); err != nil {
+			return err
+		}
 		start, before := time.Now(), r.Frames
 		// A call that a signal interrupts is repeated as a whole: the
 		// program counts, and keeps the limit.
@@ -97,6 +100,9 @@ func (l *liveSender) send(ctx context.Context, count uint64, r *Result) error {
 			return err
 		}
 		r.Frames, r.Bytes = state.Next, state.Bytes
+		if state.Timed > 0 {
+			r.Sending = time.Duration(float64(state.TimedNs) * float64(state.Next) / float64(state.Timed))
+		}
 		if state.Failed > 0 {
 			return fmt.Errorf("the program could not write %d frames", state.Failed)
 		}

@@ -54,7 +54,10 @@ type liveState struct {
 	Flow    uint32
 	InBurst uint32
 	Size    uint32
-	Pad     uint32
+	Call    uint32
+	Mark    uint64
+	Timed   uint64
+	TimedNs uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -62,6 +65,7 @@ type liveState struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	liveProgXrxGen    = "xrx_gen"
+	liveVarCall       = "call"
 	liveVarCompact    = "compact"
 	liveVarConfig     = "config"
 	liveVarFlowStates = "flow_states"
@@ -126,6 +130,7 @@ type liveMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type liveVariableSpecs struct {
+	Call       *ebpf.VariableSpec `ebpf:"call"`
 	Compact    *ebpf.VariableSpec `ebpf:"compact"`
 	Config     *ebpf.VariableSpec `ebpf:"config"`
 	FlowStates *ebpf.VariableSpec `ebpf:"flow_states"`
@@ -165,6 +170,7 @@ func (m *liveMaps) Close() error {
 //
 // It can be passed to loadLiveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type liveVariables struct {
+	Call       *ebpf.Variable `ebpf:"call"`
 	Compact    *ebpf.Variable `ebpf:"compact"`
 	Config     *ebpf.Variable `ebpf:"config"`
 	FlowStates *ebpf.Variable `ebpf:"flow_states"`

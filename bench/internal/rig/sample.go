@@ -7,9 +7,9 @@ type Sample struct {
 	Round    int     `json:"round,omitempty"` // from 1: what is compared is compared within a round
 	Sent     uint64  `json:"sent"`
 	Received uint64  `json:"received"`
-	Seconds  float64 `json:"seconds"`
-	CPU      float64 `json:"cpu_s"` // user and system, of all its threads, while frames were sent
-	Batch    float64 `json:"batch"` // packets per time that it found any; 0 = unknown
+	Seconds  float64 `json:"seconds"` // in which the source sent
+	CPU      float64 `json:"cpu_s"`   // user and system, of all its threads, while frames were sent
+	Batch    float64 `json:"batch"`   // packets per time that it found any; 0 = unknown
 	Syscalls float64 `json:"syscalls_per_packet"`
 	Counted  bool    `json:"syscalls_counted"`
 	// What other programs took meanwhile: of the receiver's processor, and of the source's.

@@ -44,8 +44,8 @@ var Loads = []Load{
 // Sent is the source's own summary.
 type Sent struct {
 	Frames  uint64        `json:"frames"`
-	Elapsed float64       `json:"elapsed_s"`
-	Late    *Late         `json:"late"` // of a stamped load
+	Sending float64       `json:"sending_s"` // without what the source does before its first frames
+	Late    *Late         `json:"late"`      // of a stamped load
 	cpu     time.Duration // that it got
 }
 
