@@ -3,8 +3,7 @@
 // and the receiver's processor time per packet, and writes docs/bench/rx.json. It needs root.
 //
 // Not every receiver is measured under every load: all under udp64 and tcp1500; the C loops and xrx under the other live
-// loads; these and the waiting modes under loads that trickle (AF_XDP transmit, sendmmsg). Those that goals compare are measured in
-// more rounds: the machine differs from minute to minute by more than they do.
+// loads; these and the waiting modes under loads that trickle (AF_XDP transmit, sendmmsg). What goals compare is command duel's.
 package main
 
 import (
@@ -25,7 +24,6 @@ import (
 func main() {
 	o := rig.Options{}
 	rounds := flag.Int("rounds", 3, "rounds over all receivers and loads")
-	goalRounds := flag.Int("goal-rounds", 0, "rounds of those that a goal compares, these included (0: four times as many)")
 	flag.DurationVar(&o.Length, "time", time.Second, "length of one sample")
 	flag.Float64Var(&o.Most, "others", 20, "repeat a sample while other programs took more than this many percent of its processors")
 	flag.IntVar(&o.Tries, "tries", 2, "but not more often than this; the least disturbed one counts")
@@ -42,19 +40,16 @@ func main() {
 	quick := flag.Bool("quick", false, "one round of short samples under a few loads")
 	flag.Parse()
 	if *quick {
-		*rounds, *goalRounds, o.Length, o.Tries, *loads = 1, 1, 500*time.Millisecond, 1, "udp64,tcp1500,xsk64,packet64"
+		*rounds, o.Length, o.Tries, *loads = 1, 500*time.Millisecond, 1, "udp64,tcp1500,xsk64,packet64"
 	}
-	if *goalRounds == 0 {
-		*goalRounds = 4 * *rounds
-	}
-	if err := run(o, *rounds, max(*rounds, *goalRounds), *loads, *only, *out, *all, show); err != nil {
+	if err := run(o, *rounds, *loads, *only, *out, *all, show); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-rx:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o rig.Options, rounds, goalRounds int, names, only, out string, all bool, show progress.When) (err error) {
-	r := &result{Machine: lab.ThisMachine(), SourceCPU: o.SourceCPU, ReceiverCPU: o.CPU, Rounds: rounds, GoalRounds: goalRounds, Seconds: o.Length.Seconds()}
+func run(o rig.Options, rounds int, names, only, out string, all bool, show progress.When) (err error) {
+	r := &result{Machine: lab.ThisMachine(), SourceCPU: o.SourceCPU, ReceiverCPU: o.CPU, Rounds: rounds, Seconds: o.Length.Seconds()}
 	if r.Loads, err = rig.Pick(names); err != nil {
 		return err
 	}
@@ -76,22 +71,16 @@ func run(o rig.Options, rounds, goalRounds int, names, only, out string, all boo
 			}
 		}
 	}
-	goals := slices.DeleteFunc(slices.Clone(todo), func(p pair) bool { return !p.decides() })
-	most := rounds*len(todo) + (goalRounds-rounds)*len(goals)
-	each := o.Length + rig.Around
-	fmt.Fprintf(os.Stderr, "%d receivers under loads, %d rounds of %v, and %d rounds of those that goals compare: about %v\n", len(todo), rounds, o.Length, goalRounds-rounds,
-		(time.Duration(most) * each).Round(time.Second))
+	most := rounds * len(todo)
+	fmt.Fprintf(os.Stderr, "%d receivers under loads, %d rounds of %v: about %v\n", len(todo), rounds, o.Length, (time.Duration(most) * (o.Length + rig.Around)).Round(time.Second))
 	var now atomic.Pointer[progress.State]
 	now.Store(&progress.State{What: "rx"})
 	line := progress.Start(progress.Config{When: show, Out: os.Stderr, Redraw: time.Second, State: func() progress.State { return *now.Load() }})
 	defer line.Stop()
 	stderr := line.Over(os.Stderr)
-	for round, done := 1, 0; round <= goalRounds; round++ {
-		if round == rounds+1 {
-			todo = goals
-		}
+	for round, done := 1, 0; round <= rounds; round++ {
 		for _, p := range todo {
-			now.Store(&progress.State{What: fmt.Sprintf("rx, round %d of %d, %s: %s", round, goalRounds, p.load.Name, p.rx.Name()), Part: float64(done) / float64(most)})
+			now.Store(&progress.State{What: fmt.Sprintf("rx, round %d of %d, %s: %s", round, rounds, p.load.Name, p.rx.Name()), Part: float64(done) / float64(most)})
 			done++
 			c := r.cell(p.rx.Name(), p.load.Name)
 			s, err := g.Undisturbed(p.rx, p.load)
@@ -103,12 +92,11 @@ func run(o rig.Options, rounds, goalRounds int, names, only, out string, all boo
 				c.add(s)
 			}
 		}
-		fmt.Fprintf(stderr, "round %d of %d\n", round, goalRounds)
+		fmt.Fprintf(stderr, "round %d of %d\n", round, rounds)
 		slices.Reverse(todo) // nobody is always first
 	}
 	line.Stop()
 	r.LoadAfter = lab.Load()
-	r.trickle()
 	r.print(os.Stdout)
 	path, err := lab.Save(out, r)
 	if err == nil {
@@ -121,18 +109,6 @@ func run(o rig.Options, rounds, goalRounds int, names, only, out string, all boo
 type pair struct {
 	rx   rig.Receiver
 	load rig.Load
-}
-
-// decides says whether a goal is about it.
-func (p pair) decides() bool {
-	name := p.rx.Name()
-	switch {
-	case p.load.Name == "udp64":
-		return slices.Contains([]string{"C libxdp, poll", "C libxdp, busy", "DPDK testpmd, net_af_xdp", xrxAdaptive, xrxBusy, "xrx, GRO off, no metadata, busy"}, name)
-	case p.load.Name == "tcp1500":
-		return name == "C libxdp, poll" || name == "xrx, GRO on"
-	}
-	return p.load.Engine != "live" && (name == xrxAdaptive || name == xrxBusy)
 }
 
 // measured says whether a receiver is measured under a load by default.

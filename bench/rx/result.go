@@ -52,12 +52,10 @@ type result struct {
 	SourceCPU   int         `json:"source_cpu"`
 	ReceiverCPU int         `json:"receiver_cpu"`
 	Rounds      int         `json:"rounds"`
-	GoalRounds  int         `json:"goal_rounds"` // of those that a goal compares
 	Seconds     float64     `json:"sample_s"`
 	Loads       []rig.Load  `json:"loads"`
 	Cells       []*cell     `json:"cells"`
 	Skipped     []string    `json:"skipped"`
-	Trickle     []trickle   `json:"trickle"`
 }
 
 func (r *result) cell(receiver, load string) *cell {
@@ -85,7 +83,6 @@ func (r *result) print(w io.Writer) {
 			}
 		}
 	}
-	r.printTrickle(w)
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "\nskipped %s\n", s)
 	}
@@ -107,42 +104,5 @@ func (c *cell) print(w io.Writer) {
 		fmt.Sprintf("%.1f ±%-4.1f", c.NS, c.NSSpread), c.Busy, batch, calls, c.Others, c.Crossing)
 	if c.Failed != "" {
 		fmt.Fprintf(w, "  %-44s failed in a round: %s\n", "", c.Failed)
-	}
-}
-
-// trickle is one load of a source that sends through the kernel: packets come a few at a time, each with its wakeup. What
-// waiting costs and saves shows there.
-type trickle struct {
-	Load      string  `json:"load"`
-	Adaptive  float64 `json:"adaptive_kpps"`
-	Busy      float64 `json:"busy_kpps"`
-	Rate      float64 `json:"rate_ratio"` // adaptive to busy
-	CPU       float64 `json:"cpu_ratio"`  // of what busy uses
-	AdaptiveC float64 `json:"adaptive_cpu_percent"`
-	BusyC     float64 `json:"busy_cpu_percent"`
-}
-
-// trickle compares xrx's adaptive waiting with its busy mode under such loads.
-func (r *result) trickle() {
-	for _, l := range r.Loads {
-		if l.Engine == "live" {
-			continue
-		}
-		a, b := r.cell(xrxAdaptive, l.Name), r.cell(xrxBusy, l.Name)
-		if a.KPPS == 0 || b.KPPS == 0 || b.Busy == 0 {
-			continue
-		}
-		r.Trickle = append(r.Trickle, trickle{Load: l.Name, Adaptive: a.KPPS, Busy: b.KPPS, Rate: a.KPPS / b.KPPS, CPU: a.Busy / b.Busy, AdaptiveC: a.Busy, BusyC: b.Busy})
-	}
-}
-
-func (r *result) printTrickle(w io.Writer) {
-	if len(r.Trickle) == 0 {
-		return
-	}
-	fmt.Fprintln(w, "\nwaiting adaptively against busy polling, packets that come a few at a time: medians (docs/PERFORMANCE.md judges, round by round)")
-	fmt.Fprintf(w, "  %-14s%16s%12s%14s%12s\n", "", "adaptive kpps", "busy kpps", "rate ratio", "CPU ratio")
-	for _, t := range r.Trickle {
-		fmt.Fprintf(w, "  %-14s%16.0f%12.0f%14.3f%12.2f\n", t.Load, t.Adaptive, t.Busy, t.Rate, t.CPU)
 	}
 }

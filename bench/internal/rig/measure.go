@@ -36,36 +36,51 @@ func (g *Rig) Measure(rx Receiver, l Load) (s Sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	before, cpuErr := w.CPU()
-	busy, _ := busyTime(g.CPU)
-	began := time.Now()
-	out, sendErr := l.Send(g.Net.A, g.XRX, g.SourceCPU, g.Length)
-	time.Sleep(settle)
-	took := time.Since(began)
-	after, err := w.CPU()
-	busyAfter, _ := busyTime(g.CPU)
+	s, err = g.send(w, l)
 	c, stopErr := w.Stop()
-	if err := errors.Join(cpuErr, sendErr, err, stopErr); err != nil {
+	if err := errors.Join(err, stopErr); err != nil {
 		return s, err
 	}
-	if out.Frames == 0 {
-		return s, errors.New("nothing was sent")
-	}
-	s = Sample{Sent: out.Frames, Received: c.Packets, Seconds: out.Elapsed, CPU: (after - before).Seconds(), Counted: !c.unknown, Crossing: crossing,
-		Latency: c.Latency, Late: out.Late}
-	if _, ok := rx.(ceiling); !ok { // which has no processor that others could take
-		s.Others = max(0, 100*(busyAfter-busy-(after-before)).Seconds()/took.Seconds())
-	}
-	if l.Engine == "live" { // which never waits; the others do
-		s.SourceOthers = max(0, 100*(1-out.cpu.Seconds()/out.Elapsed))
-	}
-	if took > 0 && s.CPU > 0.9*took.Seconds() { // a busy loop: the source's start and end are not its packets' time
-		s.CPU *= out.Elapsed / took.Seconds()
-	}
+	s.Received, s.Counted, s.Crossing, s.Latency = c.Packets, !c.unknown, crossing, c.Latency
 	if c.Batches > 0 {
 		s.Batch = float64(c.Packets) / float64(c.Batches)
 	}
 	s.Syscalls = float64(c.Syscalls) / float64(max(1, c.Packets))
+	return s, nil
+}
+
+// send sends a load to a receiver at work: what is known of the sample before the receiver says what it got.
+func (g *Rig) send(w Running, l Load) (s Sample, err error) {
+	before, err := w.CPU()
+	if err != nil {
+		return s, err
+	}
+	busy, _ := busyTime(g.CPU)
+	began := time.Now()
+	out, err := l.Send(g.Net.A, g.XRX, g.SourceCPU, g.Length)
+	if err != nil {
+		return s, err
+	}
+	time.Sleep(settle)
+	took := time.Since(began)
+	after, err := w.CPU()
+	if err != nil {
+		return s, err
+	}
+	busyAfter, _ := busyTime(g.CPU)
+	if out.Frames == 0 {
+		return s, errors.New("nothing was sent")
+	}
+	s = Sample{Sent: out.Frames, Seconds: out.Sending, CPU: (after - before).Seconds(), Late: out.Late}
+	if _, ok := w.(*dropping); !ok { // which has no processor that others could take
+		s.Others = max(0, 100*(busyAfter-busy-(after-before)).Seconds()/took.Seconds())
+	}
+	if l.Engine == "live" { // which never waits; the others do
+		s.SourceOthers = max(0, 100*(1-out.cpu.Seconds()/out.Sending))
+	}
+	if took > 0 && s.CPU > 0.9*took.Seconds() { // a busy loop: the source's start and end are not its packets' time, nor what the source takes to prepare
+		s.CPU *= out.Sending / took.Seconds()
+	}
 	return s, nil
 }
 

@@ -70,7 +70,7 @@ func (g *Rig) Receivers() (rs []Receiver) {
 	if _, err := exec.LookPath("dpdk-testpmd"); err != nil {
 		g.Skipped = append(g.Skipped, "DPDK testpmd: "+err.Error()+" (Debian: apt-get install dpdk)")
 	} else {
-		rs = append(rs, g.testpmd())
+		rs = append(rs, g.Testpmd())
 	}
 	rs = append(rs, g.LoopOf("asavie/xdp, poll", "asavie"), g.AFPacket())
 	for _, m := range []struct{ name, flags string }{
@@ -89,9 +89,9 @@ func (g *Rig) Receivers() (rs []Receiver) {
 
 func isReady(line string) bool { return line == "ready" }
 
-// testpmd is DPDK's packet forwarder with its AF_XDP driver, receive only: one idle thread on another processor, and the
+// Testpmd is DPDK's packet forwarder with its AF_XDP driver, receive only: one idle thread on another processor, and the
 // one that polls.
-func (g *Rig) testpmd() *Program {
+func (g *Rig) Testpmd() *Program {
 	main := 0
 	if g.CPU == 0 {
 		main = 1

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"xrx/bench/internal/lab"
 	"xrx/internal/vethnet"
@@ -78,7 +81,21 @@ func New(o Options) (_ *Rig, err error) {
 	if g.restore, err = lab.Urgent(); err != nil {
 		return nil, err
 	}
+	g.endWithSignals()
 	return g, g.Rebuild(g.Queues)
+}
+
+// endWithSignals has Ctrl-C and SIGTERM leave nothing behind. Programs and networks go with the process: children are killed, and
+// namespaces without a name or a process are no more.
+func (g *Rig) endWithSignals() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		sig := (<-c).(unix.Signal)
+		g.restore()
+		os.RemoveAll(g.Dir)
+		os.Exit(128 + int(sig))
+	}()
 }
 
 // Rebuild makes the network anew, with another number of queues.

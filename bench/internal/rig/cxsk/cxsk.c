@@ -2,6 +2,8 @@
 //   cxsk IFACE poll|busy             count
 //   cxsk IFACE poll|busy seconds     also print what the kernel dropped, each second
 //   cxsk IFACE poll|busy latency     also read the stamps of xrx gen --stamp: the only mode that touches packets and clock
+//   cxsk IFACE poll|busy meta        also have the least metadata that there can be: the XDP program writes 12 constant bytes in
+//                                    front of each packet, and the loop reads 4 of them
 //
 // Prints "ready" once packets are taken, and on SIGTERM a JSON object: packets, batches, system calls, ages of packets.
 // SPDX-License-Identifier: Apache-2.0
@@ -82,18 +84,33 @@ static void die(const char *what, int err)
 	exit(1);
 }
 
-// redirect loads: return bpf_redirect_map(&map, ctx->rx_queue_index, XDP_PASS)
-static int redirect(int map)
+// redirect loads: return bpf_redirect_map(&map, ctx->rx_queue_index, XDP_PASS), and before it what writes metadata.
+static int redirect(int map, bool meta)
 {
+	enum { DATA = 0, DATA_META = 8, RX_QUEUE = 16, LEN = 12, WRITE = 13 }; // offsets in struct xdp_md; lengths
 	struct bpf_insn prog[] = {
-		{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 16}, // struct xdp_md
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = -LEN},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_xdp_adjust_meta},
+		{.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 0, .imm = 0, .off = 8},
+		{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 6, .off = DATA_META},
+		{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 3, .src_reg = 6, .off = DATA},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 4, .src_reg = 2},
+		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 4, .imm = LEN},
+		{.code = BPF_JMP | BPF_JGT | BPF_X, .dst_reg = 4, .src_reg = 3, .off = 3},
+		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 2, .off = 0, .imm = 1},
+		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 2, .off = 4, .imm = 2},
+		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 2, .off = 8, .imm = 3},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 6}, // the last of WRITE
+		{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = RX_QUEUE},
 		{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map},
 		{0},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = XDP_PASS},
 		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "cxsk", "GPL", prog, sizeof(prog) / sizeof(*prog), NULL);
+	int skip = meta ? 0 : WRITE;
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "cxsk", "GPL", prog + skip, sizeof(prog) / sizeof(*prog) - skip, NULL);
 	if (fd < 0)
 		die("load program", errno);
 	return fd;
@@ -104,20 +121,21 @@ int main(int argc, char **argv)
 	struct xsk_umem_config ucfg = {.fill_size = RING, .comp_size = RING, .frame_size = CHUNK};
 	struct xsk_socket_config cfg = {.rx_size = RING, .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
 					.bind_flags = XDP_USE_NEED_WAKEUP};
-	struct xsk_ring_prod fill;
-	struct xsk_ring_cons comp, rx;
+	struct xsk_ring_prod fill = {0}; // libxdp does not set all of it (xsk_create_umem_rings, 1.3: cached_prod)
+	struct xsk_ring_cons comp = {0}, rx = {0};
 	struct xsk_umem *umem;
 	struct xsk_socket *xsk;
-	uint64_t packets = 0, batches = 0, calls = 0;
+	uint64_t packets = 0, batches = 0, calls = 0, tags = 0;
 	uint32_t at, to;
 	int err;
 
 	bool busy = argc >= 3 && !strcmp(argv[2], "busy");
 	bool latency = argc == 4 && !strcmp(argv[3], "latency");
 	bool seconds = argc == 4 && !strcmp(argv[3], "seconds");
+	bool meta = argc == 4 && !strcmp(argv[3], "meta");
 	int ifindex = argc >= 3 ? (int)if_nametoindex(argv[1]) : 0;
-	if (!ifindex || argc > 4 || (argc == 4 && !latency && !seconds))
-		die("usage: cxsk IFACE poll|busy [seconds|latency]", EINVAL);
+	if (!ifindex || argc > 4 || (argc == 4 && !latency && !seconds && !meta))
+		die("usage: cxsk IFACE poll|busy [seconds|latency|meta]", EINVAL);
 	struct sigaction sa = {.sa_handler = on_signal};
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
@@ -138,7 +156,7 @@ int main(int argc, char **argv)
 		*xsk_ring_prod__fill_addr(&fill, at++) = (uint64_t)i * CHUNK;
 	xsk_ring_prod__submit(&fill, RING);
 	// A link, not a netlink attachment: it goes when this program does.
-	int link = bpf_link_create(redirect(map), ifindex, BPF_XDP, &(struct bpf_link_create_opts){
+	int link = bpf_link_create(redirect(map, meta), ifindex, BPF_XDP, &(struct bpf_link_create_opts){
 		.sz = sizeof(struct bpf_link_create_opts), .flags = XDP_FLAGS_DRV_MODE});
 	if (link < 0)
 		die("attach", errno);
@@ -177,6 +195,9 @@ int main(int argc, char **argv)
 				const struct xdp_desc *d = xsk_ring_cons__rx_desc(&rx, at + i);
 				record((uint8_t *)mem + d->addr, d->len);
 			}
+		if (meta)
+			for (uint32_t i = 0; i < n; i++)
+				tags += *(uint32_t *)((uint8_t *)mem + xsk_ring_cons__rx_desc(&rx, at + i)->addr - 4);
 		for (uint32_t i = 0; i < n; i++)
 			*xsk_ring_prod__fill_addr(&fill, to++) =
 				xsk_ring_cons__rx_desc(&rx, at++)->addr & ~(uint64_t)(CHUNK - 1);
@@ -185,6 +206,8 @@ int main(int argc, char **argv)
 		packets += n;
 		batches++;
 	}
+	if (meta && tags != 3 * packets)
+		die("metadata of some packets is not what the program wrote", EPROTO);
 	printf("{\"packets\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"syscalls\":%" PRIu64 ",\"ages\":[", packets, batches, calls);
 	const char *comma = "";
 	for (int i = 0; i < POWERS; i++)
