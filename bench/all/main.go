@@ -31,7 +31,8 @@ type part struct {
 }
 
 var parts = []part{
-	{"rx", nil, []string{"-quick"}, 757 * time.Second, 65 * time.Second, "receivers side by side: rate, loss, processor time"},
+	{"duel", nil, []string{"-quick"}, 660 * time.Second, 35 * time.Second, "what goals compare, in short turns"},
+	{"rx", nil, []string{"-quick"}, 480 * time.Second, 65 * time.Second, "receivers side by side: rate, loss, processor time"},
 	{"latency", nil, []string{"-quick"}, 140 * time.Second, 37 * time.Second, "latency by rate and way of waiting"},
 	{"soak", nil, []string{"-quick", "-time", "10s"}, 150 * time.Second, 31 * time.Second, "loss by second at full rate"},
 	{"scale", nil, []string{"-quick"}, 165 * time.Second, 68 * time.Second, "queues, flows, frames held"},
@@ -149,11 +150,9 @@ func (p part) run(ctx context.Context, dir string, quick bool, out string, stdou
 	if p.name != "scale" && p.name != "profile" { // which make several files
 		where = filepath.Join(out, p.name)
 	}
-	if p.name == "rx" {
-		where += ".json"
-	}
 	args = slices.Clone(args)
-	if p.name == "rx" {
+	if p.name == "rx" || p.name == "duel" {
+		where += ".json"
 		args = append(args, "-progress=off") // one line is enough
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*p.time(quick)+time.Minute)

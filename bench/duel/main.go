@@ -59,7 +59,7 @@ func contenders(g *rig.Rig) (cs []contender, skipped []string) {
 func main() {
 	o := rig.Options{}
 	sittings := flag.Int("sittings", 12, "times that all are started anew")
-	turns := flag.Int("turns", 6, "turns of each, every time")
+	turns := flag.Int("turns", 5, "turns of each, every time")
 	flag.DurationVar(&o.Length, "time", 200*time.Millisecond, "length of a turn")
 	flag.IntVar(&o.SourceCPU, "source-cpu", 0, "processor of the source, and of the kernel's side of the veth pairs")
 	flag.IntVar(&o.CPU, "cpu", 1, "processor of the receivers")

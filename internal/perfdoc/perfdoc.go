@@ -5,7 +5,8 @@
 //	...
 //	<!-- end -->
 //
-// and Render puts there what the files in a folder say. It needs nothing but the files: the benchmarks are a module of
+// and Render puts there what the files in a folder say; with an argument in=FOLDER, those of another machine, in a folder in
+// that one. It needs nothing but the files: the benchmarks are a module of
 // their own, which the repository's tests do not build.
 package perfdoc
 
@@ -43,7 +44,14 @@ func Render(doc []byte, dir string) ([]byte, error) {
 			errs = append(errs, fmt.Errorf("no table %q", words))
 			return old
 		}
-		text, err := tables[words[0]](dir, words[1:])
+		from, link, args := dir, "](bench/", words[1:]
+		if len(args) > 0 {
+			if other, ok := strings.CutPrefix(args[0], "in="); ok {
+				from, link, args = filepath.Join(dir, other), "](bench/"+other+"/", args[1:]
+			}
+		}
+		text, err := tables[words[0]](from, args)
+		text = strings.ReplaceAll(text, "](bench/", link)
 		if errors.Is(err, fs.ErrNotExist) {
 			text, err = "Not measured: `make bench` does it.\n", nil
 		}

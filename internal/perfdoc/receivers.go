@@ -2,7 +2,6 @@ package perfdoc
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -10,15 +9,13 @@ import (
 type rx struct {
 	Machine machine `json:"machine"`
 	Rounds  int     `json:"rounds"`
-	Goal    int     `json:"goal_rounds"` // of those that a goal compares; 0 in older files
 	Seconds float64 `json:"sample_s"`
 	Loads   []struct {
 		Name, Engine, Proto string
 		Size, Flows, Burst  int
 	} `json:"loads"`
-	Cells   []cell    `json:"cells"`
-	Skipped []string  `json:"skipped"`
-	Trickle []trickle `json:"trickle"`
+	Cells   []cell   `json:"cells"`
+	Skipped []string `json:"skipped"`
 }
 
 type cell struct {
@@ -38,25 +35,7 @@ type cell struct {
 }
 
 type sample struct {
-	Round    int     `json:"round"` // from 1; 0 in files from before it was written: then their order says it
-	Counted  bool    `json:"syscalls_counted"`
-	Sent     float64 `json:"sent"`
-	Received float64 `json:"received"`
-	Seconds  float64 `json:"seconds"`
-	CPU      float64 `json:"cpu_s"`
-	Crossing float64 `json:"crossing_ns"`
-}
-
-type trickle struct {
-	Load string `json:"load"`
-}
-
-func (r *rx) find(receiver, load string) (cell, bool) {
-	i := slices.IndexFunc(r.Cells, func(c cell) bool { return c.Receiver == receiver && c.Load == load && len(c.Samples) > 0 })
-	if i < 0 {
-		return cell{}, false
-	}
-	return r.Cells[i], true
+	Counted bool `json:"syscalls_counted"`
 }
 
 // describe says what a load is.
@@ -89,11 +68,7 @@ func receivers(dir string, loads []string) (string, error) {
 		}
 	}
 	var b strings.Builder
-	rounds := fmt.Sprint(r.Rounds)
-	if r.Goal > r.Rounds {
-		rounds += fmt.Sprintf(" (%d for those that goals compare)", r.Goal)
-	}
-	b.WriteString(r.Machine.from("rx.json", fmt.Sprintf("median of %s rounds of %g s ± half of the quartiles' distance", rounds, r.Seconds)))
+	b.WriteString(r.Machine.from("rx.json", fmt.Sprintf("median of %d rounds of %g s ± half of the quartiles' distance", r.Rounds, r.Seconds)))
 	for _, load := range loads {
 		t := table("", "kpps", "loss %", "CPU ns/packet", "CPU %", "batch", "system calls/packet", "line, ns")
 		n := 0
