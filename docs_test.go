@@ -135,7 +135,24 @@ func TestImportsPointOneWayAsTheDocumentsSay(t *testing.T) {
 	}
 }
 
-var mdLink = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+var (
+	mdLink    = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	mdHeading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInID   = regexp.MustCompile(`[^\w\- ]`)
+)
+
+// headings returns the names that GitHub gives a document's headings.
+func headings(t *testing.T, doc string) (ids []string) {
+	t.Helper()
+	text, err := os.ReadFile(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mdHeading.FindAllStringSubmatch(string(text), -1) {
+		ids = append(ids, strings.ReplaceAll(notInID.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return ids
+}
 
 func TestTheDocumentsPointToWhatIsThere(t *testing.T) {
 	docs, err := filepath.Glob("docs/*.md")
@@ -152,8 +169,14 @@ func TestTheDocumentsPointToWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, link := range mdLink.FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), link[1])); err != nil {
+			there := doc
+			if link[1] != "" {
+				there = filepath.Join(filepath.Dir(doc), link[1])
+			}
+			if _, err := os.Stat(there); err != nil {
 				t.Errorf("%s points to %s: %v", doc, link[1], err)
+			} else if link[2] != "" && !slices.Contains(headings(t, there), link[2]) {
+				t.Errorf("%s points to a heading #%s, which %s has not", doc, link[2], there)
 			}
 		}
 	}
