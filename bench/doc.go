@@ -3,6 +3,7 @@
 //
 //	go -C bench run ./gro      GRO engines on six traces, ns per packet
 //	go -C bench run ./all      the following one after the other
+//	go -C bench run ./duel     what goals compare: receivers on a veth pair each, in turns of a fifth of a second
 //	go -C bench run ./rx       receivers on one veth pair, packets per second and CPU ns per packet
 //	go -C bench run ./latency  from a packet's turn in the source to the consumer
 //	go -C bench run ./soak     loss by second at full rate

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -47,6 +48,57 @@ func TestEachReceiverCountsWhatWasSent(t *testing.T) {
 		if err := g.Quiet(); err != nil {
 			t.Fatalf("%s: %v", rx.Name(), err)
 		}
+	}
+}
+
+func TestASeatIsStoppedButForItsTurns(t *testing.T) {
+	testnet.Require(t, "root", "veth")
+	if runtime.NumCPU() < 2 {
+		t.Skip("needs two processors")
+	}
+	g, err := New(Options{CPU: 1, Length: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s, err := g.Seat(func(g *Rig) *Program { return g.Run("xrx", "", "--gro off") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := func() bool { // proc_pid_stat(5): the state follows the name in parentheses
+		for range 1000 {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.w.PID()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, after, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(after, "T") {
+				return true
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return false
+	}
+	var sent uint64
+	for range 3 {
+		if !stopped() {
+			t.Error("it runs between turns")
+		}
+		x, err := s.Turn(Load{Name: "slow", Engine: "packet", Proto: "udp", Size: 200, Flows: 4, Burst: 1, Rate: 20000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.CPU <= 0 || x.Seconds <= 0 || x.Sent == 0 {
+			t.Errorf("a turn: %+v", x)
+		}
+		sent += x.Sent
+	}
+	c, err := s.Leave()
+	if err != nil || c.Packets == 0 || c.Packets > sent {
+		t.Errorf("received %d of %d: %v", c.Packets, sent, err)
 	}
 }
 
