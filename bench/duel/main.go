@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -20,15 +19,8 @@ import (
 	"xrx/internal/progress"
 )
 
-// contender is a receiver with the loads that it takes turns under, some more than once.
-type contender struct {
-	name  string
-	loads []string
-	of    func(*rig.Rig) *rig.Program
-}
-
 // contenders are all that goals are about, and the C loop once more.
-func contenders(g *rig.Rig) (cs []contender, skipped []string) {
+func contenders(g *rig.Rig) (cs []rig.Contender, skipped []string) {
 	flood, trickles := []string{"udp64", "udp64"}, []string{"xsk64", "xsk1500", "packet64", "packet1500"}
 	run := func(flags string) func(*rig.Rig) *rig.Program {
 		return func(g *rig.Rig) *rig.Program { return g.Run("", "", flags) }
@@ -37,22 +29,22 @@ func contenders(g *rig.Rig) (cs []contender, skipped []string) {
 		return func(g *rig.Rig) *rig.Program { return g.C(more[0], more[1:]...) }
 	}
 	if g.CXSK != "" {
-		cs = append(cs, contender{"C libxdp, busy", flood, c("busy")}, contender{"C libxdp, busy, once more", flood, c("busy")},
-			contender{"C libxdp, busy, with metadata", flood, c("busy", "meta")}, contender{"C libxdp, poll", flood, c("poll")},
-			contender{"C libxdp, poll", []string{"tcp1500", "tcp1500"}, c("poll")})
+		cs = append(cs, rig.Contender{Name: "C libxdp, busy", Loads: flood, Of: c("busy")}, rig.Contender{Name: "C libxdp, busy, once more", Loads: flood, Of: c("busy")},
+			rig.Contender{Name: "C libxdp, busy, with metadata", Loads: flood, Of: c("busy", "meta")}, rig.Contender{Name: "C libxdp, poll", Loads: flood, Of: c("poll")},
+			rig.Contender{Name: "C libxdp, poll", Loads: []string{"tcp1500", "tcp1500"}, Of: c("poll")})
 	}
 	if _, err := exec.LookPath("dpdk-testpmd"); err != nil {
 		skipped = append(skipped, "DPDK testpmd: "+err.Error()+" (Debian: apt-get install dpdk)")
 	} else {
-		cs = append(cs, contender{"DPDK testpmd, net_af_xdp", flood, (*rig.Rig).Testpmd})
+		cs = append(cs, rig.Contender{Name: "DPDK testpmd, net_af_xdp", Loads: flood, Of: (*rig.Rig).Testpmd})
 	}
 	return append(cs,
-		contender{"xrx, GRO off, busy", flood, run("--gro off --busy")},
-		contender{"xrx, GRO off, no metadata, busy", flood, run("--gro off --busy --no-meta")},
-		contender{"xrx, GRO off", flood, run("--gro off")},
-		contender{"xrx, GRO on", []string{"tcp1500", "tcp1500"}, run("--gro on")},
-		contender{"xrx, GRO off", trickles, run("--gro off")},
-		contender{"xrx, GRO off, busy", trickles, run("--gro off --busy")},
+		rig.Contender{Name: "xrx, GRO off, busy", Loads: flood, Of: run("--gro off --busy")},
+		rig.Contender{Name: "xrx, GRO off, no metadata, busy", Loads: flood, Of: run("--gro off --busy --no-meta")},
+		rig.Contender{Name: "xrx, GRO off", Loads: flood, Of: run("--gro off")},
+		rig.Contender{Name: "xrx, GRO on", Loads: []string{"tcp1500", "tcp1500"}, Of: run("--gro on")},
+		rig.Contender{Name: "xrx, GRO off", Loads: trickles, Of: run("--gro off")},
+		rig.Contender{Name: "xrx, GRO off, busy", Loads: trickles, Of: run("--gro off --busy")},
 	), skipped
 }
 
@@ -92,11 +84,9 @@ func run(o rig.Options, sittings, turns int, out string, show progress.When) (er
 	}
 	samples := 0
 	for _, c := range cs {
-		samples += turns * len(c.loads)
+		samples += turns * len(c.Loads)
 	}
-	// Around a turn the source starts and ends; a receiver takes a second to start.
-	each := time.Duration(samples)*(o.Length+120*time.Millisecond) + time.Duration(len(cs))*time.Second
-	fmt.Fprintf(os.Stderr, "%d receivers, %d sittings of %d turns of %v: about %v\n", len(cs), sittings, turns, o.Length, (time.Duration(sittings) * each).Round(time.Second))
+	fmt.Fprintf(os.Stderr, "%d receivers, %d sittings of %d turns of %v: about %v\n", len(cs), sittings, turns, o.Length, (time.Duration(sittings) * rig.SitTime(cs, turns, o.Length)).Round(time.Second))
 	var done atomic.Int64
 	line := progress.Start(progress.Config{When: show, Out: os.Stderr, Redraw: time.Second, State: func() progress.State {
 		return progress.State{What: "duel", Part: float64(done.Load()) / float64(max(1, sittings*samples))}
@@ -104,7 +94,7 @@ func run(o rig.Options, sittings, turns int, out string, show progress.When) (er
 	defer line.Stop()
 	stderr := line.Over(os.Stderr)
 	for i := range sittings {
-		s, err := sit(g, cs, turns, &done)
+		s, err := g.Sit(cs, turns, func() { done.Add(1) })
 		if err != nil {
 			return err
 		}
@@ -118,53 +108,4 @@ func run(o rig.Options, sittings, turns int, out string, show progress.When) (er
 		fmt.Println("\nwritten to", path)
 	}
 	return err
-}
-
-// sit starts all receivers, and has them take turns.
-func sit(g *rig.Rig, cs []contender, turns int, done *atomic.Int64) (s sitting, err error) {
-	seats := make([]*rig.Seat, len(cs))
-	defer func() {
-		for i, seat := range seats {
-			if seat == nil {
-				continue
-			}
-			c, e := seat.Leave()
-			if e != nil {
-				err = errors.Join(err, fmt.Errorf("%s: %w", cs[i].name, e))
-			}
-			s.Seats[i].Received = c.Packets
-		}
-	}()
-	type turn struct {
-		seat int
-		load rig.Load
-	}
-	var all []turn
-	for i, c := range cs {
-		s.Seats = append(s.Seats, seat{Receiver: c.name, Loads: map[string]*samples{}})
-		for _, name := range c.loads {
-			l, err := rig.Pick(name)
-			if err != nil {
-				return s, err
-			}
-			all = append(all, turn{i, l[0]})
-			s.Seats[i].Loads[name] = &samples{}
-		}
-		if seats[i], err = g.Seat(c.of); err != nil {
-			return s, fmt.Errorf("%s: %w", c.name, err)
-		}
-	}
-	for range turns {
-		s.Crossing = append(s.Crossing, round(lab.Crossing(g.SourceCPU, g.CPU)))
-		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		for _, t := range all {
-			x, err := seats[t.seat].Turn(t.load)
-			if err != nil {
-				return s, fmt.Errorf("%s: %w", cs[t.seat].name, err)
-			}
-			s.Seats[t.seat].add(t.load.Name, x)
-			done.Add(1)
-		}
-	}
-	return s, nil
 }

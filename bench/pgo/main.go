@@ -8,9 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"xrx/bench/internal/lab"
@@ -26,33 +28,19 @@ var recorded = []scene{
 	{"GRO on", "tcp1500", "--gro on --busy"}, {"GRO off, adaptive", "udp64", "--gro off"}, {"GRO off", "packet64", "--gro off"},
 }
 
-// compared are what is measured.
-var compared = []scene{{"GRO off", "udp64", "--gro off"}, {"GRO on", "udp64", "--gro on"}, {"GRO on", "tcp1500", "--gro on"}}
-
-// row is one scene: medians without and with the profile.
-type row struct {
-	Name        string       `json:"name"`
-	Load        string       `json:"load"`
-	Without     []rig.Sample `json:"without"`
-	With        []rig.Sample `json:"with"`
-	WithoutNS   float64      `json:"without_ns_per_packet"`
-	WithNS      float64      `json:"with_ns_per_packet"`
-	WithoutKPPS float64      `json:"without_kpps"`
-	WithKPPS    float64      `json:"with_kpps"`
-	Gain        float64      `json:"gain_percent"` // of processor time
-}
-
+// result is the file: like that of command duel.
 type result struct {
-	Machine lab.Machine `json:"machine"`
-	Rounds  int         `json:"rounds"`
-	Seconds float64     `json:"sample_s"`
-	Rows    []*row      `json:"rows"`
+	Machine  lab.Machine   `json:"machine"`
+	Turns    int           `json:"turns"` // of each sitting
+	Seconds  float64       `json:"turn_s"`
+	Sittings []rig.Sitting `json:"sittings"`
 }
 
 func main() {
-	o := rig.Options{Tries: 2, Most: 20}
-	rounds := flag.Int("rounds", 7, "rounds of the comparison")
-	flag.DurationVar(&o.Length, "time", time.Second, "length of one sample")
+	o := rig.Options{}
+	sittings := flag.Int("sittings", 8, "times that both are started anew for the comparison")
+	turns := flag.Int("turns", 6, "turns of each, every time")
+	flag.DurationVar(&o.Length, "time", 200*time.Millisecond, "length of a turn")
 	record := flag.Duration("record", 5*time.Second, "length of each recording")
 	compare := flag.Bool("compare", false, "measure the profile that there is; record none")
 	flag.IntVar(&o.SourceCPU, "source-cpu", 0, "processor of the source")
@@ -60,13 +48,13 @@ func main() {
 	path := flag.String("o", "cmd/xrx/default.pgo", "the profile, from the repository's top folder")
 	out := flag.String("out", "docs/bench/pgo.json", "result file")
 	flag.Parse()
-	if err := run(o, *rounds, *record, *compare, *path, *out); err != nil {
+	if err := run(o, *sittings, *turns, *record, *compare, *path, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-pgo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o rig.Options, rounds int, length time.Duration, compare bool, path, out string) (err error) {
+func run(o rig.Options, sittings, turns int, length time.Duration, compare bool, path, out string) (err error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(lab.Root(), path)
 	}
@@ -89,28 +77,26 @@ func run(o rig.Options, rounds int, length time.Duration, compare bool, path, ou
 	if err != nil {
 		return err
 	}
-	r := &result{Machine: lab.ThisMachine(), Rounds: rounds, Seconds: o.Length.Seconds()}
+	r := &result{Machine: lab.ThisMachine(), Turns: turns, Seconds: o.Length.Seconds()}
 	g.Length = o.Length
-	fmt.Fprintf(os.Stderr, "comparing: about %v\n", (time.Duration(2*rounds*len(compared)) * (o.Length + rig.Around)).Round(time.Second))
-	for range rounds {
-		for i, c := range compared {
-			if len(r.Rows) <= i {
-				r.Rows = append(r.Rows, &row{Name: c.name, Load: c.load})
-			}
-			load, err := rig.Pick(c.load)
-			if err != nil {
-				return err
-			}
-			a, err := g.Undisturbed(g.Run(c.name, without, c.flags), load[0])
-			if err != nil {
-				return err
-			}
-			b, err := g.Undisturbed(g.Run(c.name, with, c.flags), load[0])
-			if err != nil {
-				return err
-			}
-			r.Rows[i].add(a, b)
+	var cs []rig.Contender
+	for _, b := range []struct{ name, bin string }{{"without", without}, {"with", with}} {
+		for _, m := range []struct {
+			mode  string
+			loads []string
+		}{{"off", []string{"udp64", "udp64"}}, {"on", []string{"udp64", "udp64", "tcp1500", "tcp1500"}}} {
+			cs = append(cs, rig.Contender{Name: "GRO " + m.mode + ", " + b.name, Loads: m.loads, Of: func(g *rig.Rig) *rig.Program {
+				return g.Run("", b.bin, "--gro "+m.mode)
+			}})
 		}
+	}
+	fmt.Fprintf(os.Stderr, "comparing: about %v\n", (time.Duration(sittings) * rig.SitTime(cs, turns, o.Length)).Round(time.Second))
+	for range sittings {
+		s, err := g.Sit(cs, turns, func() {})
+		if err != nil {
+			return err
+		}
+		r.Sittings = append(r.Sittings, s)
 	}
 	r.print(os.Stdout)
 	file, err := lab.Save(out, r)
@@ -146,24 +132,16 @@ func record(g *rig.Rig, bin string, length time.Duration, path string) error {
 	return os.WriteFile(path, profile, 0o644)
 }
 
-func (w *row) add(a, b rig.Sample) {
-	w.Without, w.With = append(w.Without, a), append(w.With, b)
-	of := func(list []rig.Sample, f func(rig.Sample) float64) float64 {
-		var v lab.Samples
-		for _, s := range list {
-			v = append(v, f(s))
-		}
-		return v.Median()
-	}
-	kpps := func(s rig.Sample) float64 { return s.PPS() / 1e3 }
-	w.WithoutNS, w.WithNS = of(w.Without, rig.Sample.Cost), of(w.With, rig.Sample.Cost)
-	w.WithoutKPPS, w.WithKPPS = of(w.Without, kpps), of(w.With, kpps)
-	w.Gain = 100 * (1 - w.WithNS/w.WithoutNS)
-}
-
+// print is the medians; docs/PERFORMANCE.md compares, sitting by sitting.
 func (r *result) print(w io.Writer) {
-	fmt.Fprintf(w, "xrx run built without and with its profile, in turn; medians of %d rounds of %.1f s\n%s\n\n  %-20s%22s%22s%10s\n", r.Rounds, r.Seconds, r.Machine, "", "without", "with", "gain")
-	for _, x := range r.Rows {
-		fmt.Fprintf(w, "  %-20s%9.1f ns%6.0f kpps%9.1f ns%6.0f kpps%8.1f %%\n", x.Load+", "+x.Name, x.WithoutNS, x.WithoutKPPS, x.WithNS, x.WithKPPS, x.Gain)
+	fmt.Fprintf(w, "xrx run built without and with its profile, in turn: medians of %d sittings of %d turns of %.1f s\n%s\n\n", len(r.Sittings), r.Turns, r.Seconds, r.Machine)
+	for i, first := range r.Sittings[0].Seats {
+		for _, load := range slices.Sorted(maps.Keys(first.Loads)) {
+			var cpu lab.Samples
+			for _, s := range r.Sittings {
+				cpu = append(cpu, s.Seats[i].Loads[load].CPU...)
+			}
+			fmt.Fprintf(w, "  %-10s%-20s%9.1f ns a frame\n", load, first.Receiver, cpu.Median())
+		}
 	}
 }

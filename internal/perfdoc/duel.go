@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// duel is duel.json: receivers that were started together, taking turns.
+// duel is duel.json, and pgo.json: receivers that were started together, taking turns.
 type duel struct {
 	Machine  machine   `json:"machine"`
 	Turns    int       `json:"turns"`
@@ -117,8 +117,8 @@ func (p pair) by(of func(x, c played) float64) comparison {
 	return comparison{middle(v), lo, hi, len(v)}
 }
 
-// from says what the figures are of.
-func (d *duel) from() string {
+// from says what the figures of a file are of.
+func (d *duel) from(file string) string {
 	var lines []float64
 	for _, s := range d.Sittings {
 		lines = append(lines, s.Crossing...)
@@ -128,5 +128,5 @@ func (d *duel) from() string {
 	if n := len(lines); n > 0 {
 		how += fmt.Sprintf("; line %.0f ns, half of the time %.0f to %.0f", middle(lines), lines[n/4], lines[(n-1)*3/4])
 	}
-	return d.Machine.from("duel.json", how)
+	return d.Machine.from(file, how)
 }

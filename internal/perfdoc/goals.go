@@ -64,7 +64,7 @@ func goals(dir string, _ []string) (string, error) {
 			}
 		}
 	}
-	out := d.from() + t.String()
+	out := d.from("duel.json") + t.String()
 	for _, s := range d.Skipped {
 		out += "\nSkipped: " + s + "\n"
 	}
@@ -111,5 +111,5 @@ func trickles(dir string, _ []string) (string, error) {
 		x, c := w.medians(played.kpps)
 		t.row(w.load, num(x, 0), num(c, 0), w.rate.String(), w.cpu.String(), w.verdict())
 	}
-	return d.from() + t.String(), nil
+	return d.from("duel.json") + t.String(), nil
 }

@@ -172,27 +172,18 @@ func profiles(dir string, _ []string) (string, error) {
 }
 
 func pgos(dir string, _ []string) (string, error) {
-	var r struct {
-		Machine machine `json:"machine"`
-		Rounds  int     `json:"rounds"`
-		Seconds float64 `json:"sample_s"`
-		Rows    []struct {
-			Name, Load  string
-			WithoutNS   float64 `json:"without_ns_per_packet"`
-			WithNS      float64 `json:"with_ns_per_packet"`
-			WithoutKPPS float64 `json:"without_kpps"`
-			WithKPPS    float64 `json:"with_kpps"`
-			Gain        float64 `json:"gain_percent"`
-		} `json:"rows"`
-	}
-	if err := read(dir, "pgo.json", &r); err != nil {
+	var d duel
+	if err := read(dir, "pgo.json", &d); err != nil {
 		return "", err
 	}
-	t := table("", "without: ns/packet", "kpps", "with: ns/packet", "kpps", "less processor time, %")
-	for _, x := range r.Rows {
-		t.row(x.Load+", "+x.Name, num(x.WithoutNS, 1), num(x.WithoutKPPS, 0), num(x.WithNS, 1), num(x.WithKPPS, 0), num(x.Gain, 1))
+	t := table("CPU per packet", "without", "with", "by sitting")
+	for _, x := range []struct{ name, load string }{{"GRO off", "udp64"}, {"GRO on", "udp64"}, {"GRO on", "tcp1500"}} {
+		if p := d.pair(x.name+", with", x.name+", without", x.load); len(p.xs) > 0 {
+			with, without := p.medians(played.cost)
+			t.row(x.load+", "+x.name, num(without, 1)+" ns", num(with, 1)+" ns", p.by(costTo(0)).String())
+		}
 	}
-	return r.Machine.from("pgo.json", fmt.Sprintf("medians of %d rounds of %g s, in turn", r.Rounds, r.Seconds)) + t.String(), nil
+	return d.from("pgo.json") + t.String(), nil
 }
 
 // gro is gro.json.
