@@ -71,6 +71,9 @@ func main() {
 }
 
 func run(o rig.Options, sittings, turns int, out string, show progress.When) (err error) {
+	if sittings < 1 {
+		return fmt.Errorf("%d sittings: want 1 or more", sittings)
+	}
 	r := &result{Machine: lab.ThisMachine(), SourceCPU: o.SourceCPU, ReceiverCPU: o.CPU, Turns: turns, Seconds: o.Length.Seconds()}
 	g, err := rig.New(o)
 	if err != nil {

@@ -55,6 +55,9 @@ func main() {
 }
 
 func run(o rig.Options, sittings, turns int, length time.Duration, compare bool, path, out string) (err error) {
+	if sittings < 1 {
+		return fmt.Errorf("%d sittings: want 1 or more", sittings)
+	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(lab.Root(), path)
 	}

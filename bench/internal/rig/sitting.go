@@ -49,6 +49,9 @@ func SitTime(cs []Contender, turns int, length time.Duration) (d time.Duration) 
 // Sit starts all of them, each on a network of its own, and has them take turns in an order that is drawn anew each
 // time. It calls done after each.
 func (g *Rig) Sit(cs []Contender, turns int, done func()) (s Sitting, err error) {
+	if turns < 1 {
+		return s, fmt.Errorf("%d turns: want 1 or more", turns)
+	}
 	seats := make([]*Seat, len(cs))
 	defer func() {
 		for i, seat := range seats {
