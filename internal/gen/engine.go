@@ -173,7 +173,7 @@ func (e *Engine) Run(ctx context.Context) (Result, error) {
 	start := time.Now()
 	err := e.sender.send(ctx, count, &r)
 	r.Elapsed = time.Since(start)
-	if r.Sending == 0 {
+	if r.Sending == 0 || r.Sending > r.Elapsed { // it was made of a part of the frames
 		r.Sending = r.Elapsed
 	}
 	if after := e.dropped(); after > dropped {
