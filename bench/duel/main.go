@@ -1,5 +1,5 @@
 // Command duel measures what goals compare. A virtual machine is faster in one minute than in the next by more than
-// receivers differ, and the same program started twice differs by some percent, by where its memory came to lie. So all
+// receivers differ, and the same program started twice can differ by some percent. So all
 // receivers are started, each on a veth pair of its own, and stopped but for their turns of a fraction of a second, in an order that is
 // drawn anew each time: what is compared was measured within seconds. Then all are started anew, for another sitting. The C loop is
 // there twice: what it differs from itself is what a comparison can't see. It writes docs/bench/duel.json. It needs root.

@@ -88,7 +88,6 @@ func run(o rig.Options, rounds int, names, only, out string, all bool, show prog
 				c.Failed = err.Error()
 				fmt.Fprintf(stderr, "%s, %s: %v\n", p.rx.Name(), p.load.Name, err)
 			} else {
-				s.Round = round
 				c.add(s)
 			}
 		}

@@ -4,7 +4,6 @@ import "xrx/stats"
 
 // Sample is one receiver under one load, once.
 type Sample struct {
-	Round    int     `json:"round,omitempty"` // from 1: what is compared is compared within a round
 	Sent     uint64  `json:"sent"`
 	Received uint64  `json:"received"`
 	Seconds  float64 `json:"seconds"` // in which the source sent
